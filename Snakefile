@@ -1,0 +1,122 @@
+# The one description of the study's workflow: runs -> tables -> notebooks -> book and paper.
+# A job is all seeds of one (data, sharing, weighting); what it finished is kept in runs/, so a killed job goes on where it was.
+
+import sys
+from pathlib import Path
+
+PROFILE = config.get("profile", "quick")
+DEVICE = config.get("device", "auto")
+DATA = ["multi_mnist", "yeast"]
+WEIGHTINGS = ["equal", "scale_invariant", "uncertainty", "static", "equal_norm", "nash", "block_nash"]
+METHODS = ["single_task.equal", *(f"hard.{weighting}" for weighting in WEIGHTINGS)]
+NOTEBOOKS = ["solver", "toy", "first_comparison"]
+TABLE_OF = {"solver": "solver", "toy": "toy", "first_comparison": "comparison"}
+
+RESULTS = f"_build/results/{PROFILE}"
+PYTHON = sys.executable
+MTLSTUDY = f"{PYTHON} -m mtlstudy.cli"
+PACKAGE = [str(p) for p in sorted(Path("mtlstudy").rglob("*.py")) if p.name != "paper.py"]
+CHAPTERS = ["_config.yml", "_toc.yml", "book/metadata.yml", "book/references.bib",
+            *map(str, sorted(Path("book").glob("*.md"))), *map(str, sorted(Path("book/_ext").glob("*.py"))),
+            *(str(p) for p in sorted(Path("book/_static").rglob("*")) if p.is_file())]
+PAPER = ["book/metadata.yml", "book/references.bib", "mtlstudy/paper.py", *map(str, sorted(Path("book/paper").glob("*.typ")))]
+
+
+
+def record(data, method):
+    return f"runs/studies/{data}.{method}.{PROFILE}.json"
+
+
+STUDIES = [record(data, method) for data in DATA for method in METHODS]
+CCP = record("multi_mnist", "hard.nash_ccp")  # the customary procedure, trained as the exact solver was tuned
+NEEDS = {"solver": [CCP, *(record(data, "hard.nash") for data in DATA)], "toy": [], "comparison": STUDIES}
+
+
+wildcard_constraints:
+    data="[a-z0-9_]+",
+    sharing="[a-z0-9_]+",
+    weighting="[a-z0-9_]+",
+    name="[a-z0-9_]+",
+
+
+localrules:
+    all,
+
+
+rule all:
+    input:
+        "_build/html/index.html",
+        "_build/paper/kcc.pdf",
+
+
+rule run:  # all seeds of one (data, sharing, weighting): tuning and reported runs
+    input:
+        PACKAGE,
+        lambda w: record(w.data, "hard.nash") if w.weighting == "nash_ccp" else [],
+    output:
+        "runs/studies/{data}.{sharing}.{weighting}." + PROFILE + ".json",
+    params:
+        like=lambda w: "--like nash" if w.weighting == "nash_ccp" else "",
+    resources:
+        gpu=1 if DEVICE == "cuda" else 0,
+    priority: 10
+    log:
+        "_build/logs/run.{data}.{sharing}.{weighting}." + PROFILE + ".log",
+    shell:
+        MTLSTUDY + " run --data {wildcards.data} --sharing {wildcards.sharing} --weighting {wildcards.weighting} {params.like}"
+        " --profile " + PROFILE + " --device " + DEVICE + " > {log} 2>&1 && touch {output}"
+
+
+rule table:
+    input:
+        PACKAGE,
+        lambda w: NEEDS[w.name],
+    output:
+        RESULTS + "/{name}.json",
+    priority: 5
+    log:
+        "_build/logs/table.{name}." + PROFILE + ".log",
+    shell:
+        MTLSTUDY + " table {wildcards.name} --profile " + PROFILE + " > {log} 2>&1 && touch {output}"
+
+
+rule notebook:
+    input:
+        PACKAGE,
+        source="notebooks/{name}.py",
+        table=lambda w: RESULTS + f"/{TABLE_OF[w.name]}.json",
+    output:
+        "book/experiments/{name}.ipynb",
+    log:
+        "_build/logs/notebook.{name}.log",
+    shell:
+        "{PYTHON} -m mtlstudy.execute {input.source} {output} profile=" + PROFILE + " > {log} 2>&1"
+
+
+rule book:
+    input:
+        PACKAGE,
+        CHAPTERS,
+        expand("book/experiments/{name}.ipynb", name=NOTEBOOKS),
+        expand("notebooks/{name}.py", name=NOTEBOOKS),
+        "_build/paper/kcc.pdf",
+    output:
+        "_build/html/index.html",
+    log:
+        "_build/logs/book.log",
+    shell:
+        "{PYTHON} -m jupyter_book build . -W --keep-going -n --all -q > {log} 2>&1 || (tail -50 {log}; exit 1)"
+
+
+rule paper:
+    input:
+        PAPER,
+        "book/experiments/first_comparison.ipynb",  # draws the paper's figure
+        expand(RESULTS + "/{name}.json", name=sorted(set(TABLE_OF.values()))),
+    output:
+        "_build/paper/kcc.pdf",
+        "_build/paper/kcc-review.pdf",
+    log:
+        "_build/logs/paper.log",
+    shell:
+        "{PYTHON} -m mtlstudy.paper > {log} 2>&1 || (tail -20 {log}; exit 1)"

@@ -1,0 +1,75 @@
+"""Korean for Sphinx: search that finds a word inside a sentence, the web font, and the form of the references."""
+
+import re
+import shutil
+from importlib.metadata import distribution
+from pathlib import Path
+
+from fontTools import subset
+from pybtex.plugin import register_plugin
+from pybtex.style.formatting.unsrt import Style as Unsorted
+from pybtex.style.template import names, sentence
+from sphinx.application import Sphinx
+from sphinx.search.en import SearchEnglish
+
+PACKAGE = "pylopdf-fonts-ko"  # Noto Sans KR and Noto Serif KR, SIL Open Font License 1.1
+FONTS = ("NotoSansKR-Regular", "NotoSerifKR-Regular")
+LONGEST = 8
+
+
+class SearchKorean(SearchEnglish):
+    """Particles are written onto nouns (공유는, 공유를) and compounds without a space (매개변수공유), so every part of a Hangul word
+    is indexed, from two syllables on; the first syllable of a short word too (값은 → 값). Latin words are stemmed as in English,
+    apart from the particle after them (Nash는 → nash)."""
+
+    lang = "ko"
+    language_name = "Korean"
+    js_splitter_code = (
+        "var splitQuery = (query) => query.match(/[가-힣]+|(?:(?![가-힣])[\\p{Letter}\\p{Number}_])+/gu) || [];\n"
+    )
+
+    def split(self, input: str) -> list[str]:
+        """The words of a text, and the parts of its Hangul words."""
+        found = []
+        for word in re.findall(r"[가-힣]+|[^\W가-힣]+", input):
+            found.append(word)
+            if "가" <= word[0] <= "힣":
+                found += [word[i:j] for i in range(len(word)) for j in range(i + 2, min(i + LONGEST, len(word)) + 1)]
+                found += [word[0]] if len(word) <= 3 else []
+        return found
+
+
+class KoreanStyle(Unsorted):
+    """References in order of first use; authors with commas alone, as Korean journals print them."""
+
+    def format_names(self, role: str, as_sentence: bool = True):  # type: ignore[no-untyped-def]
+        listed = names(role, sep=", ", sep2=", ", last_sep=", ")
+        return sentence[listed] if as_sentence else listed
+
+
+def fonts(app: Sphinx, exception: Exception | None) -> None:
+    """Put the fonts beside the pages, cut down to the characters that the pages use."""
+    if exception or app.builder.format != "html":
+        return
+    out = Path(app.outdir)
+    text = "".join(sorted(set().union(*(page.read_text(encoding="utf-8") for page in out.rglob("*.html")))))
+    place = out / "_static" / "fonts"
+    place.mkdir(parents=True, exist_ok=True)
+    for name in FONTS:
+        file = str(distribution(PACKAGE).locate_file(f"pylopdf_fonts_ko/{name}.otf"))
+        options = subset.Options(flavor="woff", layout_features=["kern", "locl", "ccmp"], drop_tables=["vmtx", "vhea", "VORG"])
+        font = subset.load_font(file, options)
+        cut = subset.Subsetter(options)
+        cut.populate(text=text)
+        cut.subset(font)
+        subset.save_font(font, str(place / f"{name}.woff"), options)
+    licence = next(f for f in distribution(PACKAGE).files or [] if f.name == "LICENSE")
+    shutil.copyfile(str(licence.locate()), place / "LICENSE")
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.add_search_language(SearchKorean)
+    register_plugin("pybtex.style.formatting", "korean", KoreanStyle)
+    app.add_css_file("book.css")
+    app.connect("build-finished", fonts)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

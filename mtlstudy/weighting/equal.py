@@ -1,0 +1,15 @@
+"""Equal weighting: the mean of the losses, (1/K) Σ_t L_t ("linear scalarisation")."""
+
+from torch import Tensor
+
+from .base import LossWeighting, shelf
+
+
+@shelf.register("equal")
+class Equal(LossWeighting):
+    """All weights 1/K."""
+
+    paper = "Caruana 1997"
+
+    def objective(self, losses: Tensor) -> Tensor:
+        return losses.mean()

@@ -1,0 +1,40 @@
+"""Nash-MTL with the customary procedure in place of the exact solver: for the solver experiment, to see what it does to training.
+
+Source: Navon et al., ICML 2022, arXiv 2202.01017: the convex-concave procedure, 20 programs at most, warm from the last step
+(`mtlstudy.nash_reference.ccp`; needs the package cvxpy).
+
+What it does where a program has no answer is what the published code does: the last weights are used again. The status says so
+here (MAX_ITERATIONS where the residual of M a = 1/a exceeds 1e-3), but nothing acts on it.
+"""
+
+import torch
+from torch import Tensor
+
+from ..nash import Status
+from .base import Weights, shelf
+from .nash import Nash
+
+
+@shelf.register("nash_ccp")
+class NashCCP(Nash):
+    """As `Nash`; the weights are those of the procedure, right or wrong. power must be 1."""
+
+    paper = "Navon et al. 2022, arXiv 2202.01017 (its own procedure)"
+
+    class Options(Nash.Options):
+        """As for nash, with equal powers."""
+
+        power: None = None
+
+    def forward(self, losses: Tensor, gramians: Tensor | None) -> Weights:
+        from ..nash_reference import ccp
+
+        if gramians is not None:
+            for b, M in enumerate(gramians):
+                warm = self.a[b].cpu().numpy() if bool((self.a[b] > 0).all()) else None
+                a = torch.from_numpy(ccp(M.cpu().numpy(), warm).weights).to(self.a)
+                self.a[b] = a if bool(torch.isfinite(a).all()) else self.a[b]
+                residual = (self.a[b] * (M @ self.a[b]) - 1).abs().max()
+                self.status[b] = int(Status.SOLVED if residual <= 1e-3 else Status.MAX_ITERATIONS)
+        self.step += 1
+        return Weights(self.a.clone(), self.status.clone())

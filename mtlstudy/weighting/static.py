@@ -1,0 +1,38 @@
+"""Static weights, tuned like every other hyperparameter: Σ_t c_t L_t with Σ c = 1.
+
+The baseline that gradient methods are often shown without; see Xin et al., NeurIPS 2022, arXiv 2209.11379.
+"""
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from ..errors import InputError
+from ..shelf import Options
+from .base import LossWeighting, shelf
+
+
+@shelf.register("static")
+class Static(LossWeighting):
+    """Weights c given once; the study draws its candidates from the simplex and chooses on validation."""
+
+    paper = "Xin et al. 2022, arXiv 2209.11379"
+
+    class Options(Options):
+        """weights: one positive number a task; normalised to sum 1. Without them all are equal."""
+
+        weights: tuple[Annotated[float, Field(gt=0)], ...] | None = None
+
+    c: Tensor  # (K,)
+
+    def __init__(self, tasks: int, blocks: int, options: "Static.Options") -> None:
+        super().__init__(tasks, blocks, options)
+        weights = options.weights or (1.0,) * tasks
+        if len(weights) != tasks:
+            raise InputError(f"weighting.weights has {len(weights)} numbers; allowed: {tasks}, one a task")
+        self.register_buffer("c", torch.tensor(weights) / sum(weights))
+
+    def objective(self, losses: Tensor) -> Tensor:
+        return (self.c * losses).sum()

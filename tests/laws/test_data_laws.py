@@ -1,0 +1,87 @@
+"""Laws that every data set meets."""
+
+import pytest
+import torch
+
+from mtlstudy import RunConfig, data
+from mtlstudy.cards import card
+from mtlstudy.training import build
+
+NAMES = data.names()
+
+
+def make(name):
+    cls = data.get(name)
+    return cls(cls.Options())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_splits_hold_every_task_in_the_right_form(name):
+    entry = make(name)
+    splits = entry.load(0)
+    for split in (splits.train, splits.validation, splits.test):
+        assert set(split.targets) == {task.name for task in entry.tasks}
+        assert torch.isfinite(split.inputs).all()
+        for task in entry.tasks:
+            y = split.targets[task.name]
+            assert len(y) == len(split)
+            if task.kind == "multiclass":
+                assert y.dtype == torch.int64 and y.min() >= -100 and y.max() < task.outputs
+            if task.kind == "binary":
+                assert set(y[~y.isnan()].unique().tolist()) <= {0.0, 1.0}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_seed_gives_the_same_splits(name):
+    one, same = make(name).load(3), make(name).load(3)
+    assert torch.equal(one.train.inputs, same.train.inputs) and torch.equal(one.test.inputs, same.test.inputs)
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in ("synthetic", "toy")])
+def test_the_test_split_is_the_same_for_every_seed_and_apart_from_train(name):
+    """Yeast's inputs are standardised by the training rows, so its test rows are compared by their labels."""
+    one, other = make(name).load(0), make(name).load(1)
+    assert all(torch.equal(one.test.targets[t], other.test.targets[t]) for t in one.test.targets)
+    train = {tuple(row) for row in one.train.inputs.flatten(1)[:, ::7].tolist()}
+    assert not train & {tuple(row) for row in one.test.inputs.flatten(1)[:, ::7].tolist()}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_model_can_be_built_and_every_loss_is_finite(name):
+    entry, splits, model, _ = build(RunConfig(data=name))
+    outputs = model(splits.train.inputs[:8])
+    assert all(torch.isfinite(t.loss(outputs[t.name], splits.train.targets[t.name][:8])) for t in entry.tasks)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_card_says_what_must_be_said(name):
+    text, cls = card(name), data.get(name)
+    assert cls.title in text and all(task.name in text for task in make(name).tasks)
+    assert (cls.sha256 or "생성 데이터") in text
+
+
+def test_digits_of_multi_mnist_stay_in_one_split():
+    from mtlstudy.data.base import divide
+
+    parts = divide(5000, [3500, 500], seed=0)
+    assert sorted(torch.cat(parts).tolist()) == list(range(5000))
+
+
+def test_synthetic_relatedness_is_what_it_says():
+    """With ρ = 1 two tasks of one group are functions of one teacher layer; across groups they are unrelated."""
+    cls = data.get("synthetic")
+    y = cls(cls.Options(rho=1.0, noise=0.0)).load(0).test.targets
+    assert cls(cls.Options()).groups() == [0, 1, 0, 1, 0, 1]
+    assert set(y) == {f"task{i}" for i in range(1, 7)} and abs(y["task1"].std().item() - 1) < 0.2
+
+
+def test_an_altered_file_is_refused(monkeypatch):
+    from mtlstudy.data.base import embedded
+    from mtlstudy.errors import InputError
+
+    with pytest.raises(InputError, match="sha256"):
+        embedded("river", "datasets/yeast.csv.gz", "0" * 64)
+    with pytest.raises(InputError, match="cannot be read"):
+        embedded("river", "datasets/nothing.csv.gz", "0" * 64)
+    with pytest.raises(InputError, match="not installed"):
+        embedded("no_such_package", "x", "0" * 64)

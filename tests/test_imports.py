@@ -1,0 +1,63 @@
+"""Imports go one way, and importing the package is cheap."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[1] / "mtlstudy"
+LEVELS = [
+    ["errors", "nash", "nash_reference", "gradients", "metrics", "statistics", "tasks", "backbones", "toy_problem"],
+    ["shelf", "config"],
+    ["sharing", "weighting", "data"],
+    ["runs", "training", "tuning", "frames", "cards"],
+    ["labels", "style", "figures", "tables", "experiments", "paper"],
+    ["cli", "execute"],
+]
+LEVEL = {name: i for i, names in enumerate(LEVELS) for name in names}
+
+
+def imports(file):
+    module = file.relative_to(PACKAGE).with_suffix("").parts
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = list(module[: len(module) - node.level])
+            full = base + (node.module.split(".") if node.module else [])
+            yield from ([full] if node.module else [[*full, alias.name] for alias in node.names])
+
+
+def test_imports_go_one_way():
+    seen = 0
+    for file in sorted(PACKAGE.rglob("*.py")):
+        own = file.relative_to(PACKAGE).with_suffix("").parts
+        if own == ("__init__",):
+            continue
+        for target in imports(file):
+            seen += 1
+            assert LEVEL[target[0]] <= LEVEL[own[0]], f"{file} imports {'.'.join(target)}"
+            shelf = own[0] in ("sharing", "weighting", "data") and len(own) > 1 and own[0] == target[0]
+            if shelf and own[1] not in ("base", "__init__") and target[-1] != "base":
+                assert ".".join((own[0], target[-1])) == "weighting.nash", f"{file} imports its shelf neighbour {target}"
+    assert seen > 50
+
+
+def test_every_module_has_a_level():
+    modules = {p.stem if p.parent == PACKAGE else p.parent.name for p in PACKAGE.rglob("*.py")} - {"__init__", "mtlstudy"}
+    assert modules == set(LEVEL)
+
+
+def test_import_is_light_and_opens_no_socket():
+    code = (
+        "import sys, socket\n"
+        "def refuse(*a, **k): raise AssertionError('socket')\n"
+        "socket.socket.__init__ = refuse\n"
+        "import mtlstudy\n"
+        "heavy = {'cvxpy', 'pandas', 'matplotlib', 'seaborn', 'torchjd', 'jupyter_core', 'sklearn'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_files_stay_small():
+    sizes = {p.name: len(p.read_text().splitlines()) for p in PACKAGE.rglob("*.py")}
+    assert max(sizes.values()) <= 300, sizes
