@@ -105,7 +105,7 @@ rule book:
     log:
         "_build/logs/book.log",
     shell:
-        "{PYTHON} -m jupyter_book build . -W --keep-going -n --all -q > {log} 2>&1 || (tail -50 {log}; exit 1)"
+        "MTLSTUDY_PROFILE=" + PROFILE + " {PYTHON} -m jupyter_book build . -W --keep-going -n --all -q > {log} 2>&1 || (tail -50 {log}; exit 1)"
 
 
 rule paper:

@@ -4,7 +4,7 @@ A model that serves K tasks shares parameters in some pattern (`sharing`), balan
 trained by one loop (`fit`). A run is named by what determines it, so that what was trained once is read ever after.
 
 >>> import torch, mtlstudy as ms
->>> J = torch.tensor([[3.0, 0.0], [0.0, 0.1]])                 # two task gradients, thirty times apart
+>>> J = torch.tensor([[3.0, 0.0], [0.0, 0.5]])                 # two task gradients, six times apart
 >>> solution = ms.nash_weights(J @ J.T)                        # the bargaining solution M a = 1 / a
 >>> (solution.weights @ J.double()).tolist()                   # both tasks are heard alike
 [1.0, 1.0]

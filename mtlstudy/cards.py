@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from . import data as shelf
+from .labels import number
 from .tasks import Task
 
 
@@ -39,4 +40,6 @@ def _balance(task: Task, target: Tensor) -> str:
     if task.kind == "multiclass":
         share = torch.bincount(target[target >= 0], minlength=task.outputs) / len(target)
         return f"부류별 {float(share.min()):.1%}–{float(share.max()):.1%}"
-    return f"평균 {float(target.mean()):.2f}, 표준편차 {float(target.std()) if len(target) > 1 else 0:.2f}"
+    if task.kind == "value":
+        return "없음(출력이 곧 손실)"
+    return f"평균 {number(float(target.mean()), 2)}, 표준편차 {number(float(target.std()), 2)}"

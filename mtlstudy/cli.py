@@ -158,6 +158,16 @@ def table(
 
 @app.command()
 @guarded
+def publish(profile: Annotated[str, typer.Option(help="quick or full")] = "quick") -> None:
+    """Copy the computed results to book/results and write the README's table anew: what is published is what was computed."""
+    from .experiments.publish import publish as copy
+
+    for path in copy(profile):
+        typer.echo(path)
+
+
+@app.command()
+@guarded
 def verify(
     quarantine: Annotated[bool, typer.Option(help="move what is corrupt or foreign to runs/quarantine")] = False,
     profile: Annotated[str, typer.Option(help="the published profile to compare with")] = "quick",

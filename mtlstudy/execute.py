@@ -36,12 +36,18 @@ def execute(source: Path, target: Path, parameters: dict[str, Any]) -> Path:
         for name in parameters:
             if name not in declared:
                 raise unknown(f"{source.name} parameter", name, declared)
+        parameters = {name: value for name, value in parameters.items() if repr(value) != repr(default(declared[name]))}
         papermill.execute_notebook(draft, executed, parameters, kernel_name="python3", progress_bar=False, log_output=True)
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f".{target.name}.{os.getpid()}.part")
         part.write_bytes(executed.read_bytes())
         part.replace(target)
     return target
+
+
+def default(declared: Any) -> Any:
+    """The value that a notebook's parameters cell gives (papermill reports its source text)."""
+    return next(iter(parse_settings([f"x={declared['default']}"]).values()))
 
 
 if __name__ == "__main__":

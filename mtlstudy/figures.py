@@ -87,20 +87,27 @@ def conflict(summary: pd.DataFrame) -> Figure:
 
 
 def weights_over_time(weights: pd.DataFrame, methods: Sequence[str] = ("hard+equal_norm", "hard+nash")) -> Figure:
-    """Task weights over the training steps, mean over seeds and blocks (mean of the K weights = 1), a row a method.
+    """Task weights over the training steps, relative to the step's median task, median over seeds, log scale; a row a method.
 
-    Up to six tasks: a line a task with the range over the seeds; more: a map of task by step on a log2 scale.
+    Relative to the median, not to the mean: one task of vanishing gradient would push all others out of sight. Up to six tasks:
+    a line a task with the range over the seeds; more: a map of task by step whose scale ends at 1/16 and 16; arrows on the scale
+    say that something lies beyond.
     """
     frame = weights.assign(method=metrics.method)
     there = [m for m in methods if m in set(frame["method"])]
     frame = frame[frame["method"].isin(there)].dropna(subset=["weight"])
+    middle = frame.groupby(["data", "method", "seed", "step", "block"])["weight"].transform("median")
+    frame = frame.assign(weight=frame["weight"] / middle.where(middle > 0)).dropna(subset=["weight"])
     names = sorted(set(frame["data"]))
     if not there:
         raise InputError(f"weights: none of {', '.join(methods)} was recorded")
     figure, axes = _panels(names, 2.2, rows=len(there), sharey=False)
     for (row, method), (column, name) in ((a, b) for a in enumerate(there) for b in enumerate(names)):
         part, ax = frame[(frame["method"] == method) & (frame["data"] == name)], axes[row][column]
-        table = part.groupby(["seed", "step", "task"], sort=False)["weight"].mean().reset_index()
+        if part.empty:
+            ax.set_axis_off()
+            continue
+        table = part.groupby(["seed", "step", "task"], sort=False)["weight"].median().reset_index()
         tasks = _natural(table["task"])
         if len(tasks) <= MANY_TASKS:
             _weight_lines(ax, table, tasks)
@@ -118,26 +125,33 @@ def _natural(tasks: pd.Series) -> list[str]:
 def _weight_lines(ax: Axes, table: pd.DataFrame, tasks: Sequence[str]) -> None:
     palette = sns.color_palette("colorblind", len(tasks))
     for task, tint, dash in zip(tasks, palette, ["-", "--", "-.", ":", "-", "--"], strict=False):
-        by = table[table["task"] == task].groupby("step")["weight"]
-        ax.plot(by.mean(), color=tint, ls=dash, label=task)
-        ax.fill_between(by.mean().index, by.min(), by.max(), color=tint, alpha=0.15, lw=0)
+        own = table[(table["task"] == task) & (table["weight"] > 0)]  # a task out of the game has no place on a log scale
+        by = own.groupby("step")["weight"]
+        ax.plot(by.median(), color=tint, ls=dash, label=task)
+        ax.fill_between(by.median().index, by.min(), by.max(), color=tint, alpha=0.15, lw=0)
     ax.axhline(1, color="#555555", lw=0.8, zorder=1)
-    ax.set_ylabel("가중치 (평균 = 1)")
+    low, high = ax.get_ylim()
+    ticks = [2.0**k for k in np.arange(-10, 10.5, 0.5 if high - low < 2 else 1) if max(low, 1e-3) <= 2.0**k <= high]
+    ax.set_yscale("log", base=2)
+    ax.set_yticks(ticks, [f"{tick:.2g}" for tick in ticks], minor=False)
+    ax.minorticks_off()
+    ax.set_ylabel("가중치 (중앙값 = 1)")
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.26), ncols=min(3, len(tasks)))
 
 
 def _weight_map(figure: Figure, ax: Axes, table: pd.DataFrame, tasks: Sequence[str]) -> None:
-    means = table.pivot_table(index="task", columns="step", values="weight").loc[list(tasks)]
-    steps = means.columns.to_numpy(dtype=float)
-    positive = means.to_numpy(dtype=float)
+    middle = table.pivot_table(index="task", columns="step", values="weight", aggfunc="median").loc[list(tasks)]
+    steps = middle.columns.to_numpy(dtype=float)
+    positive = middle.to_numpy(dtype=float)
     grid = np.log2(positive, out=np.full(positive.shape, np.nan), where=positive > 0)  # a task out of the game is left white
-    most = max(1.0, float(np.nanmax(np.abs(grid))))
+    widest = float(np.nanmax(np.abs(grid)))
+    most = float(np.clip(widest, 1.0, 4.0))
     image = ax.pcolormesh(steps, np.arange(len(tasks)), grid, cmap="PuOr", vmin=-most, vmax=most, shading="nearest",
                           rasterized=True)  # fmt: skip
-    bar = figure.colorbar(image, ax=ax, pad=0.02)
+    bar = figure.colorbar(image, ax=ax, pad=0.02, extend="both" if widest > most else "neither")
     ticks = np.arange(-math.floor(most), math.floor(most) + 1)
     bar.set_ticks(ticks.tolist(), labels=[f"{2.0**t:g}" for t in ticks])
-    bar.set_label("가중치 (로그 척도)")
+    bar.set_label("가중치 (중앙값 = 1)")
     ax.set_yticks(range(len(tasks)), list(tasks), fontsize=6)
     ax.invert_yaxis()
     ax.grid(visible=False)

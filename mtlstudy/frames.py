@@ -25,9 +25,15 @@ def records(profile: str | None = None) -> list[dict[str, Any]]:
     return [record for record in found if profile in (None, record["config"]["profile"])]
 
 
+def standard(record: dict[str, Any]) -> bool:
+    """Whether a study is the profile's own for its method, and not somebody's variation of it under another name."""
+    config = record["config"]
+    return bool(record["name"] == ".".join(config[key] for key in ("data", "sharing", "weighting", "profile")))
+
+
 def current(profile: str, roles: tuple[str, ...] = ("tuning", "final")) -> Iterator[Run]:
-    """The finished, current runs of a profile's studies."""
-    for record in records(profile):
+    """The finished, current runs of a profile's own studies."""
+    for record in filter(standard, records(profile)):
         for role in roles:
             for run_id in record[role]:
                 run = runs.load_run(runs.root() / run_id)

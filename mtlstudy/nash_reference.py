@@ -115,7 +115,8 @@ def ccp(
     problem, variable, matrix, slope = _ccp_problem(len(M))
     matrix.value = G
     status, programs = "not_started", 0
-    for programs in range(1, iterations + 1):
+    while programs < iterations:
+        programs += 1
         slope.value = 1 / a + G @ (1 / (G @ a))  # ∇ Σφ
         status = _solve(problem, solver)
         if variable.value is None:

@@ -1,7 +1,9 @@
 """Statistics over paired seeds, with what few seeds can and cannot show said as a value.
 
 - A bootstrap interval of n values never leaves their range, so it cannot hold more than the level ``attainable_level(n)`` =
-  1 - 2^(1-n) (the coverage of the median by the range): 75 % for 3 seeds, 93.75 % for 5; 95 % needs 6.
+  1 - 2^(1-n) (the coverage of the median by the range): 75 % for 3 seeds, 93.75 % for 5; 95 % needs 6. Below that the range
+  itself is given, with its level: a BCa interval of 3 values has only 10 distinct resamples to choose its ends from, and a
+  rounding error in the last digit moves them.
 - A two-sided Wilcoxon test of n pairs cannot give less than ``smallest_p(n)`` = 2^(1-n): .25 for 3 seeds.
 
 Sources: Efron, JASA 1987 (BCa); Wilcoxon, Biometrics Bulletin 1945; Holm, Scand. J. Statistics 1979; Demsar, JMLR 2006
@@ -25,9 +27,10 @@ ENOUGH_DATA_SETS = 8
 class Interval:
     """A mean with its interval. ``kind`` says what the interval is:
 
-    "bca": bias-corrected and accelerated bootstrap; "equal": all values agree, the interval is that point and says nothing
-    of the spread; "range": two values, their range; "none": fewer than two values, low and high are NaN.
-    ``level`` is the level it can hold: the nominal one, or less where n values cannot give it.
+    "bca": bias-corrected and accelerated bootstrap; "range": so few values that no bootstrap interval can hold the nominal
+    level, the smallest and the largest value; "equal": all values agree, the interval is that point and says nothing of the
+    spread; "none": fewer than two values, low and high are NaN. ``level`` is the level it can hold: the nominal one, or for a
+    range what n values give.
     """
 
     mean: float
@@ -76,6 +79,8 @@ def smallest_p(n: int) -> float:
 def interval(values: Iterable[float], *, level: float = 0.95, resamples: int = 9999, seed: int = 0) -> Interval:
     """BCa bootstrap interval of the mean of the finite values; for paired data pass the differences of the pairs.
 
+    The range of the values where they are too few for the level (fewer than 6 for 95 %); see `Interval`.
+
     Raises:
         InputError: level is not between 0 and 1.
     """
@@ -89,7 +94,7 @@ def interval(values: Iterable[float], *, level: float = 0.95, resamples: int = 9
     mean, most = float(x.mean()), min(level, attainable_level(n))
     if np.ptp(x) <= 1e-12 * max(1.0, float(np.abs(x).max())):
         return Interval(mean, mean, mean, n, most, "equal")
-    if n == 2:
+    if most < level:
         return Interval(mean, float(x.min()), float(x.max()), n, most, "range")
     found = stats.bootstrap((x,), np.mean, confidence_level=level, n_resamples=resamples, method="BCa",
                             rng=np.random.default_rng(seed)).confidence_interval  # fmt: skip

@@ -20,7 +20,7 @@ from .runs import root, write
 COLUMNS = {
     "method": "방법", "delta_m_ci": "Δm (%) [구간]", "delta_m_tasks": "Δm 과제 평균 (%)", "mean_rank": "평균 순위",
     "negative_transfer": "부정 전이 (%)", "negative_certain": "그중 구간이 0 아래 (%)", "seeds": "시드",
-    "diverged": "발산", "unsolved": "미해결/게임", "gap": "일반화 간격", "sd": "시드 표준편차",
+    "diverged": "발산", "unsolved": "풀리지 않음/게임", "gap": "일반화 간격", "sd": "시드 표준편차",
     "parameters": "매개변수", "reduction": "감소율 (%)", "ms_per_step": "ms/단계", "seconds": "시간 (초)",
     "total_seconds": "탐색 포함 (초)",
     "cosine": "평균 코사인", "conflict": "충돌 비율 (%)", "lr": "학습률",
@@ -113,6 +113,17 @@ def bullets(lines: Iterable[str]) -> Prose:
     return Prose("\n".join(f"- {escape(line)}" for line in given), "\n".join(f"- {line}" for line in given))
 
 
+class Tables:
+    """Several tables shown one under the other."""
+
+    def __init__(self, tables: Iterable[Table]) -> None:
+        self.tables = list(tables)
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        shown = [table._repr_mimebundle_() for table in self.tables]
+        return {kind: "\n\n".join(one[kind] for one in shown) for kind in ("text/markdown", "text/html", "text/plain")}
+
+
 def show(frame: pd.DataFrame, caption: str, name: str) -> Table:
     """A table that a notebook shows and the book numbers under ``name``.
 
@@ -165,7 +176,7 @@ def formatted(row: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def tests(frame: pd.DataFrame) -> pd.DataFrame:
+def declared(frame: pd.DataFrame) -> pd.DataFrame:
     """`statistics.compare`'s rows (with a column ``data``) as strings under Korean headings."""
     rows = [
         {

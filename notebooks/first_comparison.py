@@ -16,7 +16,7 @@
 # **물음.** 하드 공유 모형에서 과제별 기울기를 내쉬 협상으로 결합하면 다른 가중 방식보다 나은가? 그렇다면 그 이득은 협상에서 오는가,
 # 아니면 기울기의 크기를 맞추는 데서 오는가?
 #
-# **견주는 것.** 기준은 과제마다 모형을 따로 학습하는 단일 과제 학습이다. 같은 줄기를 모든 과제가 나누어 쓰는 하드 공유에는 균등 가중,
+# **비교 대상.** 기준은 과제마다 모형을 따로 학습하는 단일 과제 학습이다. 같은 줄기를 모든 과제가 나누어 쓰는 하드 공유에는 균등 가중,
 # 척도 불변, 불확실성, 조율된 고정 가중, 동일 노름, 내쉬, 블록 내쉬의 일곱 가중 방식을 적용한다. 동일 노름은 각 과제의 기울기를 단위 길이로
 # 맞추어 더하기만 하는 대조군으로, 이것을 넘어서지 못하는 결과를 내쉬 협상의 공으로 돌릴 수는 없다.
 #
@@ -44,21 +44,21 @@ values = study.values(results, runs, weights, curves)
 #
 # Δm은 단일 과제 학습에 대한 상대 개선율(%)이며 **양수가 더 좋다**. Nash-MTL 논문의 Δm은 부호가 반대여서 작을수록 좋다. 두 정의를 함께
 # 적는다. 첫째는 모든 지표에 대한 평균이고, 둘째는 과제별 지표 평균을 다시 과제에 대해 평균한 값이다. 과제마다 지표가 하나이면 두 값은 같다.
-# 부정 전이는 단일 과제보다 2 % 넘게 나빠진 (과제, 시드) 쌍의 비율이다. 발산한 실행은 지우지 않고 개수를 적으며, 이때 평균은 남은 시드의 것이다.
+# 구간은 시드를 짝지은 차이로 구한다. 시드가 여섯 개 이상이면 BCa 부트스트랩 95 % 구간이고, 그보다 적으면 어떤 부트스트랩 구간도 95 %를 담을
+# 수 없으므로 최솟값과 최댓값을 그대로 적는다. 부정 전이는 단일 과제보다 2 % 넘게 나빠진 (과제, 시드) 쌍의 비율이다. 발산한 실행은 지우지 않고 개수를 적으며, 이때 평균은 남은 시드의 것이다.
 
 # %%
-ms.prose("구간은 시드를 짝지은 차이의 BCa 부트스트랩 구간이다(명목 95 %). 그러나 시드가 {seeds}개이면 그 포함 확률은 많아야 {level} %이고, "
-         "윌콕슨 검정의 p는 {smallest_p}보다 작아질 수 없다.", **values["limits"])  # fmt: skip
+parts = {"result": f"단일 과제에 대한 Δm과 부정 전이. 구간: {values['limits']['interval']}", "cost": "비용, 안정성, 기울기 충돌"}
+ms.tables.Tables(
+    ms.show(ms.tables.comparison(numbers, name, part), f"{values[name]['label']}: {text}", f"tab-{part}-{name.replace('_', '-')}")
+    for name in sorted(set(results["data"]))
+    for part, text in parts.items()
+)
 
-# %%
-for name in sorted(set(results["data"])):
-    title, key = values[name]["label"], name.replace("_", "-")
-    display(ms.show(ms.tables.comparison(numbers, name), f"{title}: 단일 과제에 대한 Δm과 부정 전이", f"tab-comparison-{key}"))
-    display(ms.show(ms.tables.comparison(numbers, name, "cost"), f"{title}: 비용, 안정성, 기울기 충돌", f"tab-cost-{key}"))
-
-# %% mystnb={"figure": {"caption": "단일 과제 학습에 대한 Δm. 점은 시드, 세로 막대는 평균, 가로 선은 BCa 구간이며 점선의 오른쪽이 단일 과제보다 좋은 쪽이다. 발산한 시드가 있으면 그 개수를 붉은 글씨로 적는다.", "name": "fig-comparison-delta-m"}, "image": {"alt": "자료별로 하드 공유의 일곱 가중 방식이 보인 시드별 Δm과 평균, 구간을 나타낸 점 그림"}}
+# %% mystnb={"figure": {"caption": "단일 과제 학습에 대한 Δm. 점은 시드, 세로 막대는 평균, 가로 선은 구간이며 점선의 오른쪽이 단일 과제보다 좋은 쪽이다. 발산한 시드가 있으면 그 개수를 붉은 글씨로 적는다.", "name": "fig-comparison-delta-m"}, "image": {"alt": "자료별로 하드 공유의 일곱 가중 방식이 보인 시드별 Δm과 평균, 구간을 나타낸 점 그림"}}
 figure = ms.figures.delta_m(results)
-paths = ms.figures.save(figure, base.folder(profile) / "figures" / "delta_m")
+stem = "delta_m" if len(results) == len(base.table("comparison", profile)) else "delta_m_selection"
+paths = ms.figures.save(figure, base.folder(profile) / "figures" / stem)
 figure
 
 # %% [markdown]
@@ -73,15 +73,20 @@ ms.figures.parameters_vs_delta(results, runs)
 # %% mystnb={"figure": {"caption": "과제 기울기의 충돌. 위: 과제 쌍의 평균 코사인, 아래: 코사인이 음수인 쌍의 비율. 학습 중 기록한 단계들의 평균이며 점은 시드이다.", "name": "fig-comparison-conflict"}, "image": {"alt": "가중 방식별 과제 기울기의 평균 코사인과 음의 코사인 비율을 나타낸 점 그림"}}
 ms.figures.conflict(runs)
 
-# %% mystnb={"figure": {"caption": "학습 중 과제 가중치(과제 평균을 1로 맞춤). 위: 동일 노름, 아래: 내쉬. 과제가 적으면 시드 평균과 범위를 선과 띠로, 많으면 시드 평균을 색으로 나타낸다.", "name": "fig-comparison-weights"}, "image": {"alt": "동일 노름과 내쉬 가중의 과제별 가중치가 학습 단계에 따라 변하는 모습"}}
+# %% mystnb={"figure": {"caption": "학습 중 과제 가중치(단계마다 과제 중앙값을 1로 맞춤). 위: 동일 노름, 아래: 내쉬. 로그 척도. 과제가 적으면 시드 중앙값과 범위를 선과 띠로, 많으면 시드 중앙값을 색으로 나타내며 색 눈금 끝의 화살표는 눈금을 벗어난 값이 있음을 뜻한다.", "name": "fig-comparison-weights"}, "image": {"alt": "동일 노름과 내쉬 가중의 과제별 가중치가 학습 단계에 따라 변하는 모습"}}
 ms.figures.weights_over_time(weights)
 
 # %% [markdown]
-# ## 검정과 알아낸 것
+# ## 검정과 결과
 #
 # 아래 표는 미리 정한 세 비교이다. 모든 자료를 합한 비교에서는 (자료, 시드) 쌍이, 자료별 비교에서는 시드가 짝이 된다. p는 비교 묶음마다 Holm
 # 방식으로 보정하고, 쌍의 수로 얻을 수 있는 가장 작은 p를 함께 적는다. 이어지는 문장은 모두 위의 수치에서 계산된 것이다.
 
 # %%
-display(ms.show(ms.tables.tests(study.tests(results)), "미리 정한 비교: Δm 차이의 짝지은 검정", "tab-comparison-tests"))
-display(ms.tables.bullets(values["findings"]), ms.stamp(profile))
+ms.show(ms.tables.declared(study.declared(results)), "미리 정한 비교: Δm 차이의 짝지은 검정", "tab-comparison-tests")
+
+# %%
+ms.tables.bullets(values["findings"])
+
+# %%
+ms.stamp(profile)

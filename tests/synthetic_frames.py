@@ -39,3 +39,14 @@ def study(seeds: int = 3, diverged: tuple[str, str, int] | None = None) -> tuple
                                      "block": "trunk", "task": task, "weight": w, "status": "SOLVED"}
                                     for task, w in zip(tasks, draw / draw.mean(), strict=True)]  # fmt: skip
     return pd.DataFrame(rows), pd.DataFrame(runs), pd.DataFrame(weights)
+
+
+def curves() -> pd.DataFrame:
+    """Learning curves of every method on both data sets."""
+    rng = np.random.default_rng(2)
+    return pd.DataFrame(
+        [{"data": data, "sharing": sharing, "weighting": weighting, "seed": seed, "step": step, "split": "validation",
+          "task": task, "loss": 1.0, "value": 0.8 - 0.3 * np.exp(-step / 80) + 0.01 * rng.standard_normal()}
+         for data, tasks in DATA.items() for sharing, weighting in METHODS for seed in range(3) for step in range(30, 301, 30)
+         for task in tasks]
+    )  # fmt: skip

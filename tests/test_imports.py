@@ -10,8 +10,8 @@ LEVELS = [
     ["errors", "nash", "nash_reference", "gradients", "metrics", "statistics", "tasks", "backbones", "toy_problem"],
     ["shelf", "config"],
     ["sharing", "weighting", "data"],
-    ["runs", "training", "tuning", "frames", "cards"],
-    ["labels", "style", "figures", "tables", "experiments", "paper"],
+    ["runs", "training", "tuning", "frames"],
+    ["labels", "style", "cards", "figures", "tables", "experiments", "paper"],
     ["cli", "execute"],
 ]
 LEVEL = {name: i for i, names in enumerate(LEVELS) for name in names}

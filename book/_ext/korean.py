@@ -1,7 +1,9 @@
-"""Korean for Sphinx: search that finds a word inside a sentence, the web font, and the form of the references."""
+"""Korean for Sphinx: search that finds a word inside a sentence, the web fonts, the form of the references, and the words
+that the Korean catalogues of Sphinx and its theme lack."""
 
 import re
 import shutil
+from gettext import NullTranslations
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -10,23 +12,29 @@ from pybtex.plugin import register_plugin
 from pybtex.style.formatting.unsrt import Style as Unsorted
 from pybtex.style.template import names, sentence
 from sphinx.application import Sphinx
+from sphinx.locale import translators
 from sphinx.search.en import SearchEnglish
 
 PACKAGE = "pylopdf-fonts-ko"  # Noto Sans KR and Noto Serif KR, SIL Open Font License 1.1
 FONTS = ("NotoSansKR-Regular", "NotoSerifKR-Regular")
 LONGEST = 8
+WORDS = {
+    "Link to this heading": "이 제목의 주소", "Link to this image": "이 그림의 주소", "Link to this table": "이 표의 주소",
+    "Link to this code": "이 코드의 주소", "Link to this equation": "이 식의 주소", "Link to this definition": "이 정의의 주소",
+    "Link to this term": "이 용어의 주소",
+    "previous page": "이전 장", "next page": "다음 장", "Color mode": "색 모드", "System Settings": "시스템 설정을 따름",
+    "Light": "밝게", "Dark": "어둡게", "Skip to main content": "본문으로 건너뛰기", "Back to top": "맨 위로", "Main": "책의 차례",
+    "Page": "장의 차례", "Version warning": "판 안내",
+}  # fmt: skip
 
 
 class SearchKorean(SearchEnglish):
-    """Particles are written onto nouns (공유는, 공유를) and compounds without a space (매개변수공유), so every part of a Hangul word
-    is indexed, from two syllables on; the first syllable of a short word too (값은 → 값). Latin words are stemmed as in English,
-    apart from the particle after them (Nash는 → nash)."""
+    """Particles are written onto nouns (공유는, 공유를) and compounds without a space (매개변수공유), so every part of a Hangul
+    word is indexed. Latin words are stemmed as in English, apart from the particle after them (Nash는 → nash)."""
 
     lang = "ko"
     language_name = "Korean"
-    js_splitter_code = (
-        "var splitQuery = (query) => query.match(/[가-힣]+|(?:(?![가-힣])[\\p{Letter}\\p{Number}_])+/gu) || [];\n"
-    )
+    js_splitter_code = "var splitQuery = (query) => query.match(/[가-힣]+|(?:(?![가-힣])[\\p{Letter}\\p{Number}_])+/gu) || [];\n"
 
     def split(self, input: str) -> list[str]:
         """The words of a text, and the parts of its Hangul words."""
@@ -34,8 +42,7 @@ class SearchKorean(SearchEnglish):
         for word in re.findall(r"[가-힣]+|[^\W가-힣]+", input):
             found.append(word)
             if "가" <= word[0] <= "힣":
-                found += [word[i:j] for i in range(len(word)) for j in range(i + 2, min(i + LONGEST, len(word)) + 1)]
-                found += [word[0]] if len(word) <= 3 else []
+                found += [word[i:j] for i in range(len(word)) for j in range(i + 1, min(i + LONGEST, len(word)) + 1)]
         return found
 
 
@@ -67,9 +74,23 @@ def fonts(app: Sphinx, exception: Exception | None) -> None:
     shutil.copyfile(str(licence.locate()), place / "LICENSE")
 
 
+class Untranslated(NullTranslations):
+    """The fallback of the Korean catalogues."""
+
+    def gettext(self, message: str) -> str:
+        return WORDS.get(message, message)
+
+
+def words(app: Sphinx) -> None:
+    """Hang `WORDS` under every catalogue."""
+    for translator in translators.values():
+        translator.add_fallback(Untranslated())
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_search_language(SearchKorean)
     register_plugin("pybtex.style.formatting", "korean", KoreanStyle)
     app.add_css_file("book.css")
+    app.connect("builder-inited", words)
     app.connect("build-finished", fonts)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

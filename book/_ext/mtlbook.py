@@ -1,6 +1,6 @@
 """The book's own Sphinx extension: computed numbers into the text, generated pages, nothing from the network.
 
-- `{{ run.… }}` is _build/results/quick/values.json, `{{ full.… }}` the published full profile where there is one, `{{ meta.… }}`
+- `{{ run.… }}` is _build/results/<profile>/values.json, the profile being $MTLSTUDY_PROFILE or quick; `{{ meta.… }}` is
   book/metadata.yml, `{{ profiles.… }}` the study's profiles. A missing key is a warning, and so an error under -W.
 - `% generated: data-cards` and `% generated: downloads` are replaced by text made from the package and from the result files.
 - Scripts that sphinx-thebe would fetch from a CDN are dropped.
@@ -25,37 +25,40 @@ from mtlstudy.tables import escape
 from mtlstudy.tuning import LEARNING_RATES
 
 log = logging.getLogger(__name__)
-PUBLISHED = "book/results/full"
+PROFILE = os.environ.get("MTLSTUDY_PROFILE", "quick")
 
 
 def shown(value: Any) -> Any:
-    """Values as the text shows them: strings escaped, lists of plain values joined, numbers as they are."""
+    """Values as the text shows them: strings escaped, lists of numbers joined, the rest as it is."""
     if isinstance(value, dict):
         return {key: shown(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        plain = not any(isinstance(item, dict | list) for item in value)
-        return escape(", ".join(map(str, value))) if plain else [shown(item) for item in value]
+        numbers = all(isinstance(item, int | float) for item in value)
+        return ", ".join(map(str, value)) if numbers else [shown(item) for item in value]
     return escape(value) if isinstance(value, str) else value
 
 
 def metadata(source: Path) -> dict[str, Any]:
-    """book/metadata.yml, with the authors' names joined as `authors_ko` and `authors_en`."""
+    """book/metadata.yml, with joined `authors_…` (names), `byline_…` (with affiliations) and `keywords_…` in both languages."""
     found = yaml.safe_load((source / "book/metadata.yml").read_text(encoding="utf-8"))
+    if not isinstance(found, dict):
+        raise ConfigError("book/metadata.yml is empty: it names title, authors and keywords")
     for language in ("ko", "en"):
-        found[f"authors_{language}"] = ", ".join(author[f"name_{language}"] for author in found["authors"])
-    return dict(found)
+        names = [author[f"name_{language}"] for author in found["authors"]]
+        places = [author.get(f"affiliation_{language}", author.get("affiliation", "")) for author in found["authors"]]
+        found[f"authors_{language}"] = ", ".join(names)
+        found[f"byline_{language}"] = ", ".join(f"{a} ({b})" if b else a for a, b in zip(names, places, strict=True))
+        found[f"keywords_{language}"] = ", ".join(found[f"keywords_{language}"])
+    return found
 
 
 def configure(app: Sphinx, config: Config) -> None:
     """Substitutions and titles."""
-    source, values = Path(app.srcdir), folder("quick") / "values.json"
+    source, values = Path(app.srcdir), folder(PROFILE) / "values.json"
     if not values.exists():
         raise ConfigError(f"{values} is missing: the results come first (make book computes them)")
     meta = metadata(source)
     found = {"meta": meta, "run": json.loads(values.read_text(encoding="utf-8"))}
-    published = source / PUBLISHED / "values.json"
-    if published.exists():
-        found["full"] = json.loads(published.read_text(encoding="utf-8"))
     rates = [f"{rate:g}" for rate in LEARNING_RATES]
     found["profiles"] = {name: profile.model_dump() for name, profile in PROFILES.items()} | {"lr": rates}
     config.myst_substitutions = {**config.myst_substitutions, **shown(found)}
@@ -64,9 +67,11 @@ def configure(app: Sphinx, config: Config) -> None:
 
 
 def offline(app: Sphinx, config: Config) -> None:
-    """Drop the listeners of sphinx-thebe: they add a script from a CDN and an error to every page."""
+    """Drop the listeners and files of sphinx-thebe: they add a script from a CDN and an error to every page."""
     for listeners in app.events.listeners.values():
         listeners[:] = [one for one in listeners if not one.handler.__module__.startswith("sphinx_thebe")]
+    for files in (app.registry.css_files, app.registry.js_files):
+        files[:] = [one for one in files if "thebe" not in str(one[0])]
 
 
 def captioned(card: str, name: str) -> str:
@@ -84,14 +89,14 @@ def captioned(card: str, name: str) -> str:
 def downloads(source: Path) -> str:
     """Links to the notebooks' sources, the csv tables of every profile and the paper; an empty kind is a warning."""
     kinds = {
-        "공책의 원천(jupytext)": sorted(source.glob("notebooks/*.py")),
-        "실행된 공책": sorted(source.glob("book/experiments/*.ipynb")),
-        "계산한 결과(quick)": sorted(folder("quick").resolve().glob("*.csv")),
+        "노트북의 원천(jupytext)": sorted(source.glob("notebooks/*.py")),
+        "실행된 노트북": sorted(source.glob("book/experiments/*.ipynb")),
+        f"계산한 결과({PROFILE})": sorted(folder(PROFILE).resolve().glob("*.csv")),
         "논문(KCC 양식, PDF)": sorted(source.glob("_build/paper/*.pdf")),
         "참고문헌과 메타데이터": [source / "book/references.bib", source / "book/metadata.yml"],
     }
-    if (source / PUBLISHED).is_dir():
-        kinds["공개한 결과(full)"] = sorted((source / PUBLISHED).glob("*.csv"))
+    for place in sorted(source.glob("book/results/*/")):
+        kinds[f"공개한 결과({place.name})"] = sorted(place.glob("*.csv"))
     lines = []
     for kind, files in kinds.items():
         if not files:

@@ -138,7 +138,7 @@ def best_hard(frame: pd.DataFrame, data: str | None = None) -> str:
     return str(means.idxmax()) if len(means) else ""
 
 
-def tests(frame: pd.DataFrame) -> pd.DataFrame:
+def declared(frame: pd.DataFrame) -> pd.DataFrame:
     """The declared comparisons of Δm over all data sets (``data`` = "all") and on each; Holm within each of these families.
 
     A comparison one of whose methods was not run on the data is left out.
@@ -157,10 +157,14 @@ def tests(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(found, ignore_index=True)
 
 
-def friedman(frame: pd.DataFrame) -> statistics.Friedman:
-    """Friedman and Nemenyi of the mean Δm over data sets; its ``warning`` is set while there are fewer than 8."""
-    mean = metrics.delta_m(frame).groupby(["data", "method"])["delta_m"].mean()
-    return statistics.friedman(mean.unstack("method"))
+def friedman(frame: pd.DataFrame) -> statistics.Friedman | None:
+    """Friedman and Nemenyi of the mean Δm over data sets; its ``warning`` is set while there are fewer than 8.
+
+    None where fewer than two data sets or three methods have a value.
+    """
+    scores = metrics.delta_m(frame).groupby(["data", "method"])["delta_m"].mean().unstack("method")
+    sets, methods = scores.dropna(axis=1).shape
+    return statistics.friedman(scores) if sets > 1 and methods > 2 else None
 
 
 def values(
@@ -171,7 +175,7 @@ def values(
     {data: {method: {...}, "label", "highest", "lowest", "best_validation", "weight_ratio"}, "tests" and "verdict":
     {data or "all": {comparison: ...}}, "friedman", "limits", "findings": [sentences], "number": {...}}.
     """
-    table, tested = aggregate(frame, summary), tests(frame)
+    table, tested = aggregate(frame, summary), declared(frame)
     found: dict[str, Any] = {"number": {"tests": {}}, "tests": {}, "verdict": {}}
     for row in records(table):
         found.setdefault(row["data"], {})[row["method"]] = formatted(row)
@@ -191,15 +195,18 @@ def values(
         found["tests"].setdefault(data, {})[name] = shown
         found["verdict"].setdefault(data, {})[name] = verdict(row)
         found["number"]["tests"].setdefault(data, {})[name] = {k: _plain(v) for k, v in row.items()}
-    if table["data"].nunique() > 1:
-        rank = friedman(frame)
+    rank = friedman(frame)
+    if rank is not None:
         found["friedman"] = {"p": number(rank.p, 3), "statistic": number(rank.statistic, 2), "data_sets": str(rank.data_sets),
                              "critical_difference": number(rank.critical_difference, 2),
                              "few": f"자료가 {rank.data_sets}개뿐이어서 검정력이 낮다." if rank.warning else ""}  # fmt: skip
     seeds = int(table["seeds"].max())
-    found["limits"] = {"seeds": str(seeds), "level": number(100 * min(0.95, statistics.attainable_level(seeds)), 0),
+    bargained = table[table["method"].str.contains("nash")]
+    few = statistics.attainable_level(seeds) < 0.95
+    found["limits"] = {"interval": "짝지은 시드의 최솟값과 최댓값" if few else "짝지은 시드의 BCa 부트스트랩 95 % 구간",
+                       "seeds": str(seeds), "level": number(100 * min(0.95, statistics.attainable_level(seeds)), 0),
                        "smallest_p": number(statistics.smallest_p(seeds), 3), "diverged": str(int(table["diverged"].sum())),
-                       "unsolved": number(table["unsolved"].sum(), 0), "games": number(table["games"].sum(), 0),
+                       "unsolved": number(bargained["unsolved"].sum(), 0), "games": number(bargained["games"].sum(), 0),
                        "runs": number(table["seeds"].sum(), 0)}  # fmt: skip
     found["findings"] = findings(found)
     return found

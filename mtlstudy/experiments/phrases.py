@@ -47,7 +47,7 @@ def findings(values: Mapping[str, Any]) -> list[str]:
             else "내쉬 가중이 대조군인 동일 노름을 유의하게 앞서지 못한다. 내쉬 가중 고유의 이득은 주장할 수 없다."
         )
     lines.append(
-        f"시드 {limits['seeds']}개로 만든 부트스트랩 구간의 포함 확률은 많아야 {limits['level']} %이며, "
+        f"구간: {limits['interval']}. 시드 {limits['seeds']}개로 만든 구간의 포함 확률은 많아야 {limits['level']} %이며, "
         f"자료 하나 안의 검정이 낼 수 있는 가장 작은 p: {limits['smallest_p']}."
     )
     lines.append(

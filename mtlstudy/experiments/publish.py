@@ -1,0 +1,58 @@
+"""Publishing: what was computed goes, as it is, to book/results/<profile>/ and into the README."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+
+from .. import runs
+from ..errors import InputError
+from ..labels import bracket, number
+from . import base, comparison
+
+README = Path("README.md")
+BEGIN, END = "<!-- results: written by `mtlstudy publish` -->", "<!-- end of results -->"
+ROWS = ("single_task+equal", "hard+equal", "hard+static", "hard+equal_norm", "hard+nash")
+
+
+def publish(profile: str) -> list[Path]:
+    """Copy the csv files, the provenance and the README's figure; write the README's table. The files that were written."""
+    source, target = base.folder(profile), base.PUBLISHED / profile
+    figure = source / "figures" / "delta_m.svg"
+    if not (source / "values.json").exists() or not figure.exists():
+        raise InputError(f"{source}: nothing computed yet; run `make book` first")
+    target.mkdir(parents=True, exist_ok=True)
+    written = [Path(shutil.copy(file, target)) for file in [*sorted(source.glob("*.csv")), figure]]
+    origin = base.values(profile)["provenance"]
+    runs.write(target / "provenance.json", runs.canonical(origin))
+    text = README.read_text(encoding="utf-8")
+    before, _, rest = text.partition(BEGIN)
+    if not rest or END not in rest:
+        raise InputError(f"README.md: the lines {BEGIN!r} and {END!r} are missing")
+    runs.write(README, before + block(profile) + rest.partition(END)[2])
+    return [*written, target / "provenance.json", README]
+
+
+def block(profile: str) -> str:
+    """The README's results, markers included, from the published files alone."""
+    folder = base.PUBLISHED / profile
+    metrics, summary = pd.read_csv(folder / "comparison.csv"), pd.read_csv(folder / "comparison_runs.csv")
+    origin = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
+    table = comparison.aggregate(metrics, summary).set_index(["data", "method"])
+    sets = list(dict.fromkeys(table.index.get_level_values("data")))
+    level = number(100 * table["level"].dropna().iloc[0], 0)
+    head = ["method", *(f"Δm % on {data} [{level} % interval]" for data in sets), *(f"parameters, {data}" for data in sets)]
+    lines = [head, ["---"] * len(head)]
+    for method in ROWS:
+        cells = [table.loc[(data, method)] for data in sets]
+        delta = [
+            "baseline" if method == ROWS[0] else f"{number(c['delta_m'], sign=True)} {bracket(c['low'], c['high'])}" for c in cells
+        ]
+        lines.append([f"`{method}`", *delta, *(number(c["parameters"], 0) for c in cells)])
+    body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    note = (
+        f"Profile {origin['profile']}, seeds {', '.join(map(str, origin['seeds']))}, {origin['device']}, {origin['date']}; Δm > 0 is"
+        " better than single-task. The other methods, all cells and the tests are in the book."
+    )
+    return f"{BEGIN}\n![Δm of every method over single-task, by seed](book/results/{profile}/delta_m.svg)\n\n{body}\n\n{note}\n{END}"

@@ -1,0 +1,238 @@
+"""The exact solver on everything that can be thrown at it: laws of the solution, closed forms, statuses, bad input."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mtlstudy.errors import InputError
+from mtlstudy.nash import Status, nash_weights
+from mtlstudy.nash_reference import conic
+
+settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=60)
+settings.load_profile("repeatable")
+
+EPS = torch.finfo(torch.float64).eps
+seeds = st.integers(0, 2**31)
+tasks = st.integers(1, 40)
+
+
+def normal(seed, *shape):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def uniform(seed, low, high, *shape):
+    return low + (high - low) * torch.rand(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def cosine_condition(M):
+    length = M.diagonal().sqrt()
+    return float(torch.linalg.cond(M / length / length[:, None]))
+
+
+def residual(M, a, w=1.0, beta=1.0):
+    return float((a**beta * (M @ a) / w - 1).abs().max())
+
+
+def assert_solved(M, solution, w=1.0, beta=1.0):
+    assert Status(int(solution.status)) is Status.SOLVED, solution.describe()
+    assert bool((solution.weights > 0).all())
+    bound = max(1e-10, 10 * EPS * cosine_condition(M))
+    assert residual(M, solution.weights, w, beta) <= bound
+    assert float(solution.residual) <= bound  # what it says of itself
+
+
+@given(seeds, tasks)
+def test_random_games_are_solved_and_keep_the_laws(seed, K):
+    J = normal(seed, K, 2 * K + 3)
+    w = uniform(seed + 1, 0.1, 10, K)
+    solution = nash_weights(J @ J.T, w)
+    assert_solved(J @ J.T, solution, w)
+    d = J.T @ solution.weights
+    torch.testing.assert_close(d @ d, w.sum(), rtol=1e-9, atol=0)  # the length is that of the powers alone
+    torch.testing.assert_close(J @ d, w / solution.weights, rtol=1e-9, atol=0)  # every task gains w / a > 0
+
+
+@given(seeds, st.integers(1, 20), st.floats(0, 8))
+def test_rescaled_losses_change_the_weights_and_not_the_update(seed, K, spread):
+    J, S = normal(seed, K, 2 * K + 3), 10 ** uniform(seed + 1, -spread, spread, K)
+    a, scaled = nash_weights(J @ J.T), nash_weights((S[:, None] * J) @ (S[:, None] * J).T)
+    assert_solved((S[:, None] * J) @ (S[:, None] * J).T, scaled)
+    torch.testing.assert_close(scaled.weights * S, a.weights, rtol=1e-8, atol=0)
+
+
+@given(seeds, tasks, st.sampled_from([1e-150, 1e-30, 1e-8, 1e8, 1e30, 1e150]))
+def test_units_do_not_matter(seed, K, unit):
+    J = normal(seed, K, K + 5)
+    M = J @ J.T
+    torch.testing.assert_close(nash_weights(unit * M).weights * math.sqrt(unit), nash_weights(M).weights, rtol=1e-8, atol=0)
+
+
+@given(seeds, st.integers(2, 20), st.floats(-4, -0.5))
+def test_nearly_opposing_gradients_are_solved(seed, K, exponent):
+    sign = torch.tensor([1.0, -1.0], dtype=torch.float64).repeat(K)[:K, None]
+    J = sign * normal(seed, 3 * K) + 10**exponent * normal(seed + 1, K, 3 * K)
+    assert_solved(J @ J.T, nash_weights(J @ J.T))
+
+
+@given(seeds, st.integers(3, 40), st.data())
+def test_dependent_gradients_that_agree_somewhere_are_solved(seed, K, data):
+    rank = data.draw(st.integers(1, K - 1))
+    J = normal(seed, K, rank)
+    J[:, 0] = uniform(seed + 1, 0.2, 2, K)  # one direction helps every task, so no y ≥ 0 has Jᵀ y = 0
+    solution = nash_weights(J @ J.T)
+    assert solution.solved and residual(J @ J.T, solution.weights) <= 1e-8, solution.describe()
+
+
+@given(seeds, st.integers(2, 20), st.integers(0, 3))
+def test_stationary_points_are_told_and_give_no_weights(seed, K, others):
+    J, y = normal(seed, K, 2 * K), uniform(seed + 1, 0.2, 5, K)
+    J[-1] = -(y[:-1] @ J[:-1]) / y[-1]  # Σ y_t g_t = 0: no direction helps these tasks
+    J = torch.cat([J, normal(seed + 2, others, 2 * K)])
+    solution = nash_weights(J @ J.T)
+    assert Status(int(solution.status)) is Status.PARETO_STATIONARY, solution.describe()
+    assert bool(solution.weights.isnan().all())
+
+
+@given(seeds, st.integers(2, 20), st.data())
+def test_a_task_without_gradient_is_named(seed, K, data):
+    silent = data.draw(st.integers(0, K - 1))
+    J = normal(seed, K, K)
+    J[silent] = 0
+    solution = nash_weights(J @ J.T)
+    assert int(solution.status) == Status.ZERO_GRADIENT
+    assert solution.zero.nonzero().flatten().tolist() == [silent]
+    assert f"task {silent}" in solution.describe()
+
+
+@given(seeds, st.integers(1, 10), st.sampled_from([math.nan, math.inf, -math.inf]), st.data())
+def test_a_gramian_that_is_not_finite_is_told(seed, K, bad, data):
+    i, j = data.draw(st.integers(0, K - 1)), data.draw(st.integers(0, K - 1))
+    M = normal(seed, K, K + 1)
+    M = M @ M.T
+    M[i, j] = bad
+    assert int(nash_weights(M).status) == Status.NON_FINITE
+
+
+@pytest.mark.parametrize("M", [[[1.0, 2.0], [2.0, 1.0]], [[-1.0, 0.0], [0.0, 1.0]], [[1.0, -2.0], [-2.0, 1.0]]])
+def test_no_gramian_is_never_solved_silently(M):
+    M = torch.tensor(M, dtype=torch.float64)
+    solution = nash_weights(M)
+    assert not solution.solved or residual(M, solution.weights) <= 1e-10
+    if float(M[0, 1]) <= 0:
+        assert not solution.solved
+
+
+@given(seeds, st.integers(1, 12), st.integers(1, 5))
+def test_a_batch_is_its_members(seed, K, N):
+    J = normal(seed, 2, N, K, K + 4)
+    J[0, 0, 0] = 0  # one member without a solution disturbs no other
+    M = J @ J.mT
+    batch = nash_weights(M)
+    assert batch.weights.shape == (2, N, K) and batch.status.shape == batch.residual.shape == (2, N)
+    for i in range(2):
+        for n in range(N):
+            single = nash_weights(M[i, n])
+            assert int(single.status) == int(batch.status[i, n])
+            torch.testing.assert_close(batch.weights[i, n], single.weights, rtol=1e-8, atol=0, equal_nan=True)
+
+
+@given(seeds, st.integers(2, 20))
+def test_permuted_tasks_permute_the_weights(seed, K):
+    J, order = normal(seed, K, 2 * K), torch.randperm(K, generator=torch.Generator().manual_seed(seed))
+    M = J @ J.T
+    torch.testing.assert_close(nash_weights(M[order][:, order]).weights, nash_weights(M).weights[order], rtol=1e-9, atol=0)
+
+
+@given(seeds, st.integers(1, 20))
+def test_float32_input_is_solved_in_float64(seed, K):
+    J = normal(seed, K, 2 * K + 3).float()
+    M = J @ J.T
+    solution = nash_weights(M)
+    assert solution.weights.dtype == torch.float64
+    assert_solved(M.double(), solution)
+
+
+@given(seeds, st.integers(1, 20), st.floats(0.3, 8))
+def test_the_alpha_fair_family(seed, K, alpha):
+    J, w = normal(seed, K, 2 * K + 3), uniform(seed + 1, 0.2, 5, K)
+    assert_solved(J @ J.T, nash_weights(J @ J.T, w, alpha=alpha), w, 1 / alpha)
+
+
+@given(seeds, st.integers(1, 20), st.floats(-3, 3))
+def test_a_warm_start_changes_nothing_but_the_way(seed, K, exponent):
+    J = normal(seed, K, 2 * K + 3)
+    M = J @ J.T
+    cold = nash_weights(M)
+    warm = nash_weights(M, start=10**exponent * uniform(seed + 1, 0.1, 10, K))
+    torch.testing.assert_close(warm.weights, cold.weights, rtol=1e-9, atol=0)
+    assert int(nash_weights(M, start=cold.weights).iterations) <= 2
+    for useless in (torch.zeros(K), torch.full((K,), torch.nan)):
+        torch.testing.assert_close(nash_weights(M, start=useless).weights, cold.weights)
+
+
+@given(st.floats(-8, 8), st.floats(0.01, 100))
+def test_one_task(exponent, w):
+    length = 10**exponent
+    solution = nash_weights(torch.tensor([[length**2]], dtype=torch.float64), torch.tensor([w], dtype=torch.float64))
+    assert float(solution.weights) == pytest.approx(math.sqrt(w) / length, rel=1e-12)
+
+
+@given(st.floats(-6, 6), st.floats(-6, 6), st.floats(-0.999999, 1))
+def test_two_tasks(first, second, cosine):
+    length = torch.tensor([10**first, 10**second], dtype=torch.float64)
+    C = torch.tensor([[1, cosine], [cosine, 1]], dtype=torch.float64)
+    a = nash_weights(length[:, None] * C * length).weights
+    torch.testing.assert_close(a, 1 / (length * math.sqrt(1 + cosine)), rtol=1e-9, atol=0)
+
+
+@given(seeds, st.integers(1, 8), st.integers(1, 8))
+def test_blocks_are_independent_games(seed, K, L):
+    A, B = normal(seed, K, K + 4), normal(seed + 1, L, L + 4)
+    a, b = nash_weights(A @ A.T).weights, nash_weights(B @ B.T).weights
+    both = nash_weights(torch.block_diag(A @ A.T, B @ B.T)).weights
+    torch.testing.assert_close(both, torch.cat([a, b]), rtol=1e-9, atol=0)
+
+
+@settings(max_examples=25)
+@given(seeds, st.integers(1, 12), st.floats(0, 4))
+def test_agreement_with_the_conic_program(seed, K, spread):
+    J, w = normal(seed, K, 2 * K + 3) * 10 ** uniform(seed + 1, -spread, spread, K, 1), uniform(seed + 2, 0.2, 5, K)
+    reference = conic((J @ J.T).numpy(), w.numpy())
+    assert reference.status.startswith("optimal")
+    torch.testing.assert_close(nash_weights(J @ J.T, w).weights, torch.from_numpy(reference.weights), rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"gramian": torch.ones(2, 3)}, r"\(2, 3\).*K, K"),
+        ({"gramian": torch.ones(3)}, r"\(3,\)"),
+        ({"gramian": torch.ones(0, 0)}, "K ≥ 1"),
+        ({"gramian": torch.eye(2), "power": torch.ones(3)}, "power.*K = 2"),
+        ({"gramian": torch.eye(2), "power": torch.tensor([1.0, 0.0])}, "positive"),
+        ({"gramian": torch.eye(2), "power": torch.tensor([1.0, math.nan])}, "positive"),
+        ({"gramian": torch.eye(2), "alpha": 0.0}, "alpha"),
+        ({"gramian": torch.eye(2), "alpha": math.nan}, "alpha"),
+    ],
+)
+def test_bad_input_is_refused_in_one_line(arguments, said):
+    with pytest.raises(InputError, match=said) as refused:
+        nash_weights(**arguments)
+    assert "\n" not in str(refused.value)
+
+
+def test_too_few_iterations_are_told():
+    J = normal(0, 8, 9)
+    solution = nash_weights(J @ J.T, max_iterations=1)
+    assert int(solution.status) == Status.MAX_ITERATIONS and bool(solution.weights.isnan().all())
+
+
+def test_input_is_left_as_it_was_and_nothing_is_differentiated():
+    J = normal(0, 4, 6).requires_grad_()
+    M = J @ J.T
+    before = M.detach().clone()
+    assert not nash_weights(M).weights.requires_grad
+    assert torch.equal(M.detach(), before)
