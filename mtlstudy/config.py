@@ -35,7 +35,7 @@ class Profile(BaseModel):
 
 PROFILES = MappingProxyType(
     {
-        "quick": Profile(steps=300, evaluations=10, trials=4, tuning_seeds=1, seeds=3, dropouts=(0.0,)),
+        "quick": Profile(steps=300, evaluations=6, trials=4, tuning_seeds=1, seeds=3, dropouts=(0.0,)),
         "full": Profile(steps=3000, evaluations=30, trials=10, tuning_seeds=3, seeds=10, dropouts=(0.0, 0.3)),
     }
 )

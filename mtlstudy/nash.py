@@ -148,17 +148,19 @@ def _solve(M: Tensor, w: Tensor, beta: float, start: Tensor | None, max_iteratio
         decrement = (-(gradient * s).sum(-1)).clamp_min(0).sqrt()  # λ
         t = torch.where(decrement < 0.25, 1.0, _line_search(C, v, b, s, decrement, beta))
         floor = 2 * eps * b * (C.abs() @ b[:, :, None]).squeeze(-1)
-        status[active & (info > 0)] = Status.INDEFINITE
-        active = active & (info == 0)
+        # M y = 0 with y = b / Σb: at a solution yᵀ C y = Σ v b^(1−β) / (Σ b)²
+        stationary = 64 * K * eps * b.sum(-1) ** 2
+        runaway = (barrier.sum(-1) < stationary) & ((b * Cb).sum(-1) > -stationary)
+        status[active & runaway] = Status.PARETO_STATIONARY
+        status[active & ~runaway & (info > 0)] = Status.INDEFINITE
+        active = active & ~runaway & (info == 0)
         at_floor = (gradient.abs() <= floor).all(-1)
         b = torch.where((active & ~at_floor)[:, None], b * (1 + t[:, None] * s), b)
         iterations += active
-        # M y = 0 with y = b / Σb: at a solution yᵀ C y = Σ v b^(1−β) / (Σ b)²
-        runaway = barrier.sum(-1) / b.sum(-1) ** 2 < 64 * K * eps
-        status[active & runaway] = Status.PARETO_STATIONARY
-        converged = (decrement <= 1e-6) | at_floor  # one more full step squares λ: ≤ 1e-12
-        status[active & converged & ~runaway] = Status.SOLVED
-        active = active & ~converged & ~runaway
+        even = True if beta == 1 else (gradient.abs() <= 1e-6 * barrier).all(-1)  # small beside every barrier term
+        converged = ((decrement <= 1e-6) & even) | at_floor  # one more full step squares λ: ≤ 1e-12
+        status[active & converged] = Status.SOLVED
+        active = active & ~converged
         if not bool(active.any()):
             break
 

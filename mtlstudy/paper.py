@@ -41,7 +41,7 @@ def compile(review: bool, profile: str = "quick") -> Path:
     import typst
 
     results = folder(profile)
-    parts = [*sorted((BOOK / "paper").glob("*.typ")), BOOK / "metadata.yml", BOOK / "references.bib",
+    parts = [*sorted((BOOK / "paper").glob("*.[ct]*")), BOOK / "metadata.yml", BOOK / "references.bib",
              results / "values.json", results / "figures" / "delta_m.pdf"]  # fmt: skip
     for part in parts:
         if not part.is_file():
@@ -56,6 +56,7 @@ def compile(review: bool, profile: str = "quick") -> Path:
         fonts = typst.Fonts(include_system_fonts=False, include_embedded_fonts=True, font_paths=font_folders())
         compiler = typst.Compiler(root / "paper.typ", root=root, font_paths=fonts)
         made, warnings = compiler.compile_with_warnings(format="pdf", sys_inputs={"review": str(review).lower()}, timestamp=0)
+    assert isinstance(made, bytes)
     if warnings:
         raise InputError(f"book/paper: Typst warns: {'; '.join(warning.message for warning in warnings)}")
     target = runs.root().parent / "_build" / "paper" / ("kcc-review.pdf" if review else "kcc.pdf")
@@ -72,7 +73,7 @@ def font_folders() -> list[str]:
 
 
 def setting(profile: Profile) -> dict[str, Any]:
-    """What the study set before any result, as strings: the profile, learning rates, the data sets' sizes, the bound of failure."""
+    """What was set before any result, as strings: the profile, learning rates, sizes of the data sets, the bound of failure."""
     low, high = LEARNING_RATES
     found: dict[str, Any] = {name: number(value, 0) for name, value in profile.model_dump().items() if isinstance(value, int)}
     found |= {"lr_low": power(low), "lr_high": power(high), "failed": power(FAILED), "alpha": ALPHA, "data": {}}
@@ -89,22 +90,16 @@ def setting(profile: Profile) -> dict[str, Any]:
 def citation(metadata: Path = BOOK / "metadata.yml") -> str:
     """The text of CITATION.cff (format 1.2.0), made from the metadata file and the package's version."""
     meta = yaml.safe_load(metadata.read_text(encoding="utf-8"))
-    authors = [{"name": author["name_en"], "alias": author["name_ko"]} for author in meta["authors"]]
+    names = [(author["name_en"], author["name_ko"]) for author in meta["authors"]]
+    authors, again = ([{"name": en, "alias": ko} for en, ko in names] for _ in range(2))  # one list twice would be a YAML alias
     content = {
         "cff-version": "1.2.0", "message": "If you use this study, please cite it as below.", "type": "software",
         "title": f"mtlstudy: {meta['title_en']}", "version": version("mtlstudy"), "license": "MIT", "authors": authors,
         "keywords": meta["keywords_en"],
-        "preferred-citation": {"type": "unpublished", "title": meta["title_ko"], "authors": authors},
+        "preferred-citation": {"type": "unpublished", "title": meta["title_ko"], "authors": again},
     }  # fmt: skip
     head = "# Written by `python -m mtlstudy.paper citation` from book/metadata.yml; change that file, not this one.\n"
-    return head + yaml.dump(content, Dumper=_Plain, allow_unicode=True, sort_keys=False, width=130)
-
-
-class _Plain(yaml.SafeDumper):
-    """YAML without anchors and aliases."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
+    return head + str(yaml.safe_dump(content, allow_unicode=True, sort_keys=False, width=130))
 
 
 def main(arguments: list[str]) -> None:

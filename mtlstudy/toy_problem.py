@@ -58,24 +58,25 @@ def jacobian(x: Tensor) -> tuple[Tensor, Tensor]:
 
 @cache
 def front(points: int = 401) -> tuple[Tensor, Tensor]:
-    """The Pareto front: x (points, 2) and losses (points, 2), from the minimum of ℓ₂ to that of ℓ₁.
+    """The Pareto front: x (points, 2), evenly spaced in x₁, and losses (points, 2), from the minimum of ℓ₂ to that of ℓ₁.
 
-    In the bowls both losses are convex, so the front is the set of minimisers of θ ℓ₁ + (1 − θ) ℓ₂; each is found by Newton's
-    method in float64. θ is spaced so that the points lie evenly in x₁.
+    It is where the two gradients oppose each other, det J = 0, between the minima of the two bowls (x₁ = −7 and 7). For every x₁
+    this is one equation in x₂, solved by bisection in float64.
     """
-    share = torch.linspace(0, 1, points, dtype=torch.float64)
-    theta = share / (share + SCALE * (1 - share))
-    x = torch.stack([14 * share - 7, torch.full_like(share, -8.4)], -1)
-
-    def scalar(point: Tensor, weight: Tensor) -> Tensor:
-        both = losses(point)
-        return weight * both[..., 0] + (1 - weight) * both[..., 1]
-
-    slope = torch.func.vmap(torch.func.grad(scalar))
-    curvature = torch.func.vmap(torch.func.hessian(scalar))
-    for _ in range(20):
-        x = x - torch.linalg.solve(curvature(x, theta), slope(x, theta))
+    x1 = torch.linspace(-7, 7, points, dtype=torch.float64)
+    low, high = torch.full_like(x1, -10), torch.full_like(x1, -6)
+    sign = _determinant(x1, low).sign()
+    for _ in range(60):
+        middle = (low + high) / 2
+        same = _determinant(x1, middle).sign() == sign
+        low, high = torch.where(same, middle, low), torch.where(same, high, middle)
+    x = torch.stack([x1, (low + high) / 2], -1)
     return x, losses(x)
+
+
+def _determinant(x1: Tensor, x2: Tensor) -> Tensor:
+    _, J = jacobian(torch.stack([x1, x2], -1))
+    return J[:, 0, 0] * J[:, 1, 1] - J[:, 0, 1] * J[:, 1, 0]
 
 
 def gap(values: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ from .weighting.base import LossWeighting, Weighting, Weights
 
 log = logging.getLogger("mtlstudy")
 RECORDS = 30  # recorded steps a run: weights, statuses, Gramian
-EVALUATED = 1000  # training examples on which the training metric is measured
+EVALUATED = 500  # training examples on which the training metric is measured
 
 
 def fit(config: RunConfig, progress: bool = True) -> Run:

@@ -90,4 +90,3 @@ def validation_score(run: Run) -> float:
     if run.status != "done":
         return float("-inf")
     return mean([task["score"] for task in run.record["results"]["validation"].values()])
-

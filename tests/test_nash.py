@@ -224,6 +224,20 @@ def test_bad_input_is_refused_in_one_line(arguments, said):
     assert "\n" not in str(refused.value)
 
 
+def test_exact_opposition_is_stationary_and_not_indefinite():
+    """The rounded cosine may fall below −1: at the huge b of this ray the Cholesky factorisation fails."""
+    for seed in range(300):
+        g = normal(seed, 1, 4)
+        J = torch.cat([g, -g / float(uniform(seed, 0.2, 5, 1))])
+        assert int(nash_weights(J @ J.T).status) == Status.PARETO_STATIONARY
+    assert int(nash_weights(torch.tensor([[1.0, -2.0], [-2.0, 1.0]])).status) == Status.INDEFINITE
+
+
+def test_a_tiny_weight_of_the_alpha_fair_family_is_as_exact_as_the_others():
+    J, w = normal(16, 16, 35), uniform(17, 0.2, 5, 16)
+    assert_solved(J @ J.T, nash_weights(J @ J.T, w, alpha=7.25), w, 1 / 7.25)
+
+
 def test_too_few_iterations_are_told():
     J = normal(0, 8, 9)
     solution = nash_weights(J @ J.T, max_iterations=1)

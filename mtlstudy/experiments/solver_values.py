@@ -172,7 +172,8 @@ def findings(found: dict[str, Any]) -> list[str]:
     lines = [
         f"합성 행렬 {newton['cases']}개에서 뉴턴 풀이의 실패: {newton['failed']}개, 잔차의 최댓값: {newton['worst']}. "
         f"정직한 한계 max(10⁻¹⁰, 10 ε κ(C))를 넘은 사례: {stress['over_bound']}개.",
-        f"같은 사례에서 실패한 비율: CCP {stress['ccp']['failed_percent']} %, 공개 코드의 시작점과 정지 기준을 쓴 CCP "
+        f"네 풀이를 모두 적용한 {stress['ccp']['cases']}개에서 실패한 비율: CCP "
+        f"{stress['ccp']['failed_percent']} %, 공개 코드의 시작점과 정지 기준을 쓴 CCP "
         f"{stress['ccp_published']['failed_percent']} %, 원뿔 계획 {stress['conic']['failed_percent']} %.",
         f"그중 풀이기가 스스로는 풀렸다고 보고한 조용한 실패: CCP {stress['ccp']['silent']}개, 공개 코드의 기준 "
         f"{stress['ccp_published']['silent']}개, 뉴턴 {stress['newton']['silent']}개.",

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from ..errors import InputError
 from ..style import style
 from ..toy_problem import front, losses
-from .toy_values import name
+from .toy_values import name, start
 
 WIDTH, COLUMNS = 7.0, 3
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")  # a start each, after Okabe & Ito
@@ -33,8 +33,8 @@ def _panels(paths: pd.DataFrame, height: float) -> tuple[Figure, dict[str, Axes]
 
 def _paths(ax: Axes, paths: pd.DataFrame, ends: pd.DataFrame, x: str, y: str) -> None:
     """A line a start, a circle where it begins, a star where it ends on the front, a cross where it ends off it."""
-    for (start, path), colour in zip(paths.groupby("start"), COLOURS, strict=False):
-        reached = bool(ends.loc[ends["start"] == start, "on_front"].iloc[0])
+    for (number, path), colour in zip(paths.groupby("start"), COLOURS, strict=False):
+        reached = bool(ends.loc[ends["start"] == number, "on_front"].iloc[0])
         ax.plot(path[x], path[y], color=colour, lw=1.2, zorder=3)
         ax.plot(path[x].iloc[0], path[y].iloc[0], "o", color=colour, ms=5, mec="white", mew=0.6, zorder=4)
         mark, size = ("*", 11) if reached else ("X", 8)
@@ -44,8 +44,8 @@ def _paths(ax: Axes, paths: pd.DataFrame, ends: pd.DataFrame, x: str, y: str) ->
 def _legend(figure: Figure, ends: pd.DataFrame) -> Figure:
     starts = ends.drop_duplicates("start")
     lines = [
-        Line2D([], [], color=colour, marker="o", mec="white", label=f"({r.start_x1:g}, {r.start_x2:g})".replace("-", "−"))
-        for r, colour in zip(starts.itertuples(), COLOURS, strict=False)
+        Line2D([], [], color=colour, marker="o", mec="white", label=start(x1, x2))
+        for x1, x2, colour in zip(starts["start_x1"], starts["start_x2"], COLOURS, strict=False)
     ]
     marks = [("-", "", "파레토 전선"), ("", "*", "전선 위의 끝"), ("", "X", "전선 밖의 끝")]
     lines += [Line2D([], [], color=EDGE, ls=ls or "none", marker=m, lw=2.5, ms=8, label=text) for ls, m, text in marks]
@@ -64,7 +64,7 @@ def contours(ends: pd.DataFrame, paths: pd.DataFrame) -> Figure:
         ax.plot(edge[:, 0], edge[:, 1], color=EDGE, lw=2.5, zorder=2)
         _paths(ax, paths[paths["method"] == method], ends[ends["method"] == method], "x1", "x2")
         ax.set(title=name(method), xlim=(-10.5, 10.5), ylim=(-10.5, 10.5), xticks=(-10, 0, 10), yticks=(-10, 0, 10))
-        ax.set(xlabel="x₁", ylabel="x₂")
+        ax.set(xlabel="$x_1$", ylabel="$x_2$")
         ax.label_outer()
         ax.grid(visible=False)
     return _legend(figure, ends)
@@ -77,6 +77,6 @@ def loss_space(ends: pd.DataFrame, paths: pd.DataFrame) -> Figure:
     for method, ax in panels.items():
         ax.plot(edge[:, 0], edge[:, 1], color=EDGE, lw=2.5, zorder=2)
         _paths(ax, paths[paths["method"] == method], ends[ends["method"] == method], "l1", "l2")
-        ax.set(title=name(method), xlabel="ℓ₁", ylabel="ℓ₂")
+        ax.set(title=name(method), xlabel=r"$\ell_1$", ylabel=r"$\ell_2$")
         ax.label_outer()
     return _legend(figure, ends)

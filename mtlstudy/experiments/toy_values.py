@@ -21,7 +21,7 @@ def name(method: str) -> str:
 
 
 def point(*coordinates: float, digits: int = 2) -> str:
-    """A point for the eye; – if it has none.
+    """A point for the eye.
 
     >>> point(9.0, -1.0, digits=1)
     '(9.0, −1.0)'
@@ -29,8 +29,13 @@ def point(*coordinates: float, digits: int = 2) -> str:
     return f"({', '.join(number(value, digits) for value in coordinates)})"
 
 
-def _start(row: Any) -> str:
-    return f"({row.start_x1:g}, {row.start_x2:g})".replace("-", "−")
+def start(x1: float, x2: float) -> str:
+    """A starting point in as few digits as it has.
+
+    >>> start(-8.5, 9.0)
+    '(−8.5, 9)'
+    """
+    return f"({x1:g}, {x2:g})".replace("-", "−")
 
 
 def summary(ends: pd.DataFrame) -> pd.DataFrame:
@@ -40,10 +45,11 @@ def summary(ends: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for method, own in ends.groupby("method", sort=False):
         there = own[own["on_front"]]
+        missed = own[~own["on_front"]]
         span = float(there["x1"].max() - there["x1"].min()) if len(there) else float("nan")
         rows.append(
             {"method": method, "starts": len(own), "on_front": len(there), "spread": 100 * span / width,
-             "worst": 100 * own["gap"].max(), "missed": ", ".join(map(_start, own[~own["on_front"]].itertuples())),
+             "worst": 100 * own["gap"].max(), "missed": ", ".join(map(start, missed["start_x1"], missed["start_x2"])),
              **{key: int(own[key].sum()) for key in ("games", "unsolved", "pareto_stationary")},
              "solved_every": int(own["solved_every"].max()), "steps": int(own["steps"].max())}
         )  # fmt: skip
@@ -55,7 +61,7 @@ def methods(ends: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "방법": name(row["method"]),
-            "전선에 이름": f"{row['on_front']}/{row['starts']}",
+            "전선 도달": f"{row['on_front']}/{row['starts']}",
             "이르지 못한 출발점": row["missed"] or "없음",
             "전선 위의 폭 (%)": number(row["spread"]),
             "가장 먼 끝점 (%)": number(row["worst"]),
@@ -69,32 +75,31 @@ def methods(ends: pd.DataFrame) -> pd.DataFrame:
 
 def points(ends: pd.DataFrame) -> pd.DataFrame:
     """One row a start, one column a method: (ℓ₁, ℓ₂) where the path ended; * marks an end off the front."""
-    shown = pd.DataFrame(
-        {"출발점": _start(row), "방법": name(row.method), "끝": point(row.l1, row.l2) + ("" if row.on_front else " *")}
-        for row in ends.itertuples()
-    )
-    table = shown.pivot(index="출발점", columns="방법", values="끝")
-    return table.loc[list(dict.fromkeys(shown["출발점"])), list(dict.fromkeys(shown["방법"]))].rename_axis(columns=None).reset_index()
+    shown: dict[str, dict[str, str]] = {}
+    for row in ends.to_dict("records"):
+        end = point(row["l1"], row["l2"]) + ("" if row["on_front"] else " *")
+        shown.setdefault(start(row["start_x1"], row["start_x2"]), {})[name(row["method"])] = end
+    return pd.DataFrame({"출발점": place, **own} for place, own in shown.items())
 
 
 def values(ends: pd.DataFrame, paths: pd.DataFrame | None = None) -> dict[str, Any]:
     """Everything the texts cite, as strings: {method: {...}, "problem": {...}, "findings": [...]}."""
     found: dict[str, Any] = {}
-    rows = {row["method"]: row for row in summary(ends).to_dict("records")}
+    rows = {str(row["method"]): {str(key): value for key, value in row.items()} for row in summary(ends).to_dict("records")}
     for method, row in rows.items():
         own = ends[ends["method"] == method]
         found[method] = {
             "label": name(method), **{key: number(row[key], 0) for key in ("starts", "on_front", "games", "unsolved")},
             "spread": number(row["spread"]), "worst": number(row["worst"]), "missed": row["missed"] or "없음",
-            "solved_every": number(row["solved_every"], 0), "ends": [point(r.l1, r.l2) for r in own.itertuples()],
+            "solved_every": number(row["solved_every"], 0), "ends": list(map(point, own["l1"], own["l2"])),
         }  # fmt: skip
     edge = front()[0]
+    held = [f"{name(method)} {row['solved_every']}단계마다" for method, row in rows.items() if row["solved_every"] > 1]
     found["problem"] = {
-        "steps": number(int(ends["steps"].max()), 0), "lr": f"{ends['lr'].max():g}", "starts": number(int(ends["start"].max()), 0),
+        "steps": number(ends["steps"].max(), 0), "lr": f"{ends['lr'].max():g}", "starts": number(ends["start"].nunique(), 0),
         "scale": f"{SCALE:g}", "tolerance": number(100 * TOLERANCE, 0), "x2": number(float(edge[:, 1].mean()), 2),
         "x1_low": number(float(edge[:, 0].min()), 0), "x1_high": number(float(edge[:, 0].max()), 0),
-        "held": ", ".join(f"{name(m)} (가중치를 {r['solved_every']}단계마다 계산)" for m, r in rows.items() if r["solved_every"] > 1)
-        or "없음",
+        "held": ", ".join(held) or "없음 (모든 방법이 매 단계 계산)",
     }  # fmt: skip
     return found | {"findings": findings(rows)}
 

@@ -22,9 +22,7 @@ class SingleTask(Sharing):
     independent = True
 
     def build(self, backbone: Backbone) -> None:
-        self.trunks = nn.ModuleDict(
-            {task.name: nn.ModuleList(stage.build() for stage in backbone.stages) for task in self.tasks}
-        )
+        self.trunks = nn.ModuleDict({task.name: nn.ModuleList(stage.build() for stage in backbone.stages) for task in self.tasks})
 
     def encode(self, inputs: Inputs) -> dict[str, Tensor]:
         if isinstance(inputs, Tensor):

@@ -31,9 +31,10 @@ class NashCCP(Nash):
 
         if gramians is not None:
             for b, M in enumerate(gramians):
-                warm = self.a[b].cpu().numpy() if bool((self.a[b] > 0).all()) else None
-                a = torch.from_numpy(ccp(M.cpu().numpy(), warm).weights).to(self.a)
-                self.a[b] = a if bool(torch.isfinite(a).all()) else self.a[b]
+                if bool((M.diagonal() > 0).all()):  # a task without gradient: no program can be posed
+                    warm = self.a[b].cpu().numpy() if bool((self.a[b] > 0).all()) else None
+                    a = torch.from_numpy(ccp(M.cpu().numpy(), warm).weights).to(self.a)
+                    self.a[b] = a if bool(torch.isfinite(a).all()) else self.a[b]
                 residual = (self.a[b] * (M @ self.a[b]) - 1).abs().max()
                 self.status[b] = int(Status.SOLVED if residual <= 1e-3 else Status.MAX_ITERATIONS)
         self.step += 1
