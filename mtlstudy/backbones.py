@@ -41,7 +41,8 @@ def mlp(inputs: int, width: int = 64, depth: int = 2, dropout: float = 0.0) -> B
 def cnn(shape: tuple[int, ...], width: int = 50, dropout: float = 0.0, channels: tuple[int, int] = (10, 20)) -> Backbone:
     """A LeNet-like network as in Sener & Koltun (NeurIPS 2018, arXiv 1810.04650): two 5×5 convolutions with pooling, one layer.
 
-    x (N, C, H, W) → z (N, width); channels last in memory, which pools several times faster on a CPU. Raises `InputError` where the image is too small for it (16×16 is the least).
+    x (N, C, H, W) → z (N, width); channels last in memory, which pools several times faster on a CPU.
+    Raises `InputError` where the image is too small for it (16×16 is the least).
     """
     c, h, w = shape
     left = tuple(((side - 4) // 2 - 4) // 2 for side in (h, w))
@@ -50,7 +51,12 @@ def cnn(shape: tuple[int, ...], width: int = 50, dropout: float = 0.0, channels:
     flat = channels[1] * left[0] * left[1]
 
     def conv(a: int, b: int) -> Callable[[], nn.Module]:
-        return lambda: nn.Sequential(nn.Conv2d(a, b, 5), nn.MaxPool2d(2), nn.ReLU()).to(memory_format=torch.channels_last)
+        def build() -> nn.Module:
+            layers = nn.Sequential(nn.Conv2d(a, b, 5), nn.MaxPool2d(2), nn.ReLU())
+            layers.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            return layers
+
+        return build
 
     def dense() -> nn.Module:
         return nn.Sequential(nn.Flatten(), nn.Linear(flat, width), nn.ReLU(), nn.Dropout(dropout))

@@ -35,7 +35,7 @@ class Profile(BaseModel):
 
 PROFILES = MappingProxyType(
     {
-        "quick": Profile(steps=300, evaluations=6, trials=4, tuning_seeds=1, seeds=3, dropouts=(0.0,)),
+        "quick": Profile(steps=250, evaluations=5, trials=3, tuning_seeds=1, seeds=3, dropouts=(0.0,)),
         "full": Profile(steps=3000, evaluations=30, trials=10, tuning_seeds=3, seeds=10, dropouts=(0.0, 0.3)),
     }
 )
@@ -47,7 +47,7 @@ class RunConfig(BaseModel):
     Raises `InputError` (one line: field, value, what is allowed, nearest spelling) from every constructor.
 
     >>> RunConfig(data="yeast", weighting="nash", lr=0.003).steps
-    300
+    250
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

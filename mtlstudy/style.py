@@ -36,7 +36,8 @@ def style() -> None:
         "axes.unicode_minus": True, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
         "grid.color": "#dddddd", "grid.linewidth": 0.6, "axes.axisbelow": True, "figure.facecolor": "white",
         "figure.dpi": 110, "savefig.dpi": 200, "legend.frameon": False, "legend.fontsize": 8, "lines.linewidth": 1.4,
-        "mathtext.fontset": "custom", **{f"mathtext.{kind}": _font() for kind in ("rm", "cal", "it", "bf")},
+        "mathtext.fontset": "custom", "mathtext.rm": _font(),
+        "mathtext.cal": _font(), "mathtext.it": _font(), "mathtext.bf": _font(),
         "svg.hashsalt": "mtlstudy", "figure.constrained_layout.use": True,
     })  # fmt: skip
     warnings.filterwarnings("error", message=r"Glyph .* missing from")

@@ -17,7 +17,7 @@ from .runs import Run
 from .shelf import entry
 from .training import fit, mean
 
-LEARNING_RATES = (7e-4, 3e-2)
+LEARNING_RATES = (1.5e-3, 1.5e-2)
 
 
 @dataclass(frozen=True)

@@ -53,10 +53,10 @@ def block(profile: str) -> str:
         ]
         lines.append([f"`{method}`", *delta, *(number(c["parameters"], 0) for c in cells)])
     body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    seeds = ", ".join(map(str, origin["seeds"]))
     note = (
-        f"Profile {origin['profile']}, seeds {', '.join(map(str, origin['seeds']))}, {origin['device']}, {origin['date']}; Δm > 0 is"
-        " better than single-task. The other methods, all cells and the tests are in the book."
+        f"Profile {origin['profile']}, seeds {seeds}, {origin['device']}, {origin['date']}; Δm > 0 is better than single-task."
+        " The other methods, all cells and the tests are in the book."
     )
-    return (
-        f"{BEGIN}\n![Δm of every method over single-task, by seed](book/results/{profile}/delta_m.svg)\n\n{body}\n\n{note}\n{END}"
-    )
+    figure = f"![Δm of every method over single-task, by seed](book/results/{profile}/delta_m.svg)"
+    return f"{BEGIN}\n{figure}\n\n{body}\n\n{note}\n{END}"
