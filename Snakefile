@@ -14,6 +14,7 @@ TABLE_OF = {"solver": "solver", "toy": "toy", "first_comparison": "comparison"}
 
 RESULTS = f"_build/results/{PROFILE}"
 PYTHON = sys.executable
+BIN = Path(PYTHON).parent
 MTLSTUDY = f"{PYTHON} -m mtlstudy.cli"
 PACKAGE = [str(p) for p in sorted(Path("mtlstudy").rglob("*.py")) if p.name != "paper.py"]
 CHAPTERS = ["_config.yml", "_toc.yml", "book/metadata.yml", "book/references.bib",
@@ -73,7 +74,7 @@ rule table:
         lambda w: NEEDS[w.name],
     output:
         RESULTS + "/{name}.json",
-    priority: 5
+    priority: 20
     log:
         "_build/logs/table.{name}." + PROFILE + ".log",
     shell:
@@ -105,7 +106,7 @@ rule book:
     log:
         "_build/logs/book.log",
     shell:
-        "MTLSTUDY_PROFILE=" + PROFILE + " {PYTHON} -m jupyter_book build . -W --keep-going -n --all -q > {log} 2>&1 || (tail -50 {log}; exit 1)"
+        "MTLSTUDY_PROFILE=" + PROFILE + " {BIN}/jupyter-book build . -W --keep-going -n --all -q > {log} 2>&1 || (tail -50 {log}; exit 1)"
 
 
 rule paper:

@@ -80,7 +80,7 @@ def nash_weights(
         gramian: M (..., K, K), symmetric positive semidefinite, any float type, any device; solved in float64.
         power: w (..., K) or (K,), positive bargaining powers; 1 each if not given.
         alpha: fairness α > 0; 1 is Nash.
-        start: a (..., K), a warm start such as the last solution; where it is not positive and finite it is not used.
+        start: a (..., K), a warm start such as the last solution; used where it is positive, finite and better than the cold one.
         max_iterations: Newton steps at most.
 
     Raises:
@@ -134,7 +134,8 @@ def _solve(M: Tensor, w: Tensor, beta: float, start: Tensor | None, max_iteratio
     b = (v.sum(-1) / total).pow(1.0 / (1.0 + beta))[:, None].expand(-1, K).clone()  # the best point on the ray of ones
     if start is not None:
         warm = start.to(M).reshape(-1, K) / (D * unit)
-        b = torch.where((torch.isfinite(warm) & (warm > 0)).all(-1, keepdim=True), warm, b)
+        usable = (torch.isfinite(warm) & (warm > 0)).all(-1) & (_objective(C, v, warm, beta) < _objective(C, v, b, beta))
+        b = torch.where(usable[:, None], warm, b)
 
     iterations = torch.zeros_like(status)
     active = posed.clone()
@@ -146,11 +147,10 @@ def _solve(M: Tensor, w: Tensor, beta: float, start: Tensor | None, max_iteratio
         L, info = torch.linalg.cholesky_ex(H)
         s = -torch.cholesky_solve(gradient[:, :, None], L).squeeze(-1)
         decrement = (-(gradient * s).sum(-1)).clamp_min(0).sqrt()  # λ
-        t = torch.where(decrement < 0.25, 1.0, _line_search(C, v, b, s, decrement, beta))
+        near = decrement < 0.25
+        t = torch.ones_like(decrement) if bool(near.all()) else torch.where(near, 1.0, _line_search(C, v, b, s, decrement, beta))
         floor = 2 * eps * b * (C.abs() @ b[:, :, None]).squeeze(-1)
-        # M y = 0 with y = b / Σb: at a solution yᵀ C y = Σ v b^(1−β) / (Σ b)²
-        stationary = 64 * K * eps * b.sum(-1) ** 2
-        runaway = (barrier.sum(-1) < stationary) & ((b * Cb).sum(-1) > -stationary)
+        runaway = (b * Cb).sum(-1).abs() < 64 * K * eps * b.sum(-1) ** 2  # y = b / Σb has yᵀ C y = 0 up to rounding
         status[active & runaway] = Status.PARETO_STATIONARY
         status[active & ~runaway & (info > 0)] = Status.INDEFINITE
         active = active & ~runaway & (info == 0)
@@ -171,6 +171,12 @@ def _solve(M: Tensor, w: Tensor, beta: float, start: Tensor | None, max_iteratio
     return BargainingSolution(
         a.reshape(*shape, K), status.reshape(shape), residual.reshape(shape), iterations.reshape(shape), zero.reshape(*shape, K)
     )
+
+
+def _objective(C: Tensor, v: Tensor, b: Tensor, beta: float) -> Tensor:
+    """f (N,) at b (N, K) in the cosine-normalised unknown, up to a constant of the α-fair barrier."""
+    gain = b.log() if beta == 1 else b ** (1 - beta) / (1 - beta)
+    return 0.5 * (b * (C @ b[:, :, None]).squeeze(-1)).sum(-1) - (v * gain).sum(-1)
 
 
 def _line_search(C: Tensor, v: Tensor, b: Tensor, s: Tensor, decrement: Tensor, beta: float) -> Tensor:

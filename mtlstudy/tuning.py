@@ -81,7 +81,9 @@ def study(
         "name": name, "config": config.model_dump(mode="json"), "trials": trials, "selected": selected,
         "tuning": [run.path.name for run in tuning_runs], "final": [run.path.name for run in final],
     }  # fmt: skip
-    runs.write(runs.root() / "studies" / f"{name}.json", runs.canonical(record))
+    file, text = runs.root() / "studies" / f"{name}.json", runs.canonical(record)
+    if not file.exists() or file.read_text(encoding="utf-8") != text:  # what rests on it is stale only if it changed
+        runs.write(file, text)
     return Study(name, trials, selected, tuning_runs, final)
 
 

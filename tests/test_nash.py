@@ -238,6 +238,17 @@ def test_a_tiny_weight_of_the_alpha_fair_family_is_as_exact_as_the_others():
     assert_solved(J @ J.T, nash_weights(J @ J.T, w, alpha=7.25), w, 1 / 7.25)
 
 
+@pytest.mark.parametrize("far", [1e-12, 1e-4, 1e4, 1e8, 1e12, 1e150])
+def test_a_start_however_bad_changes_nothing(far):
+    """The last step's weights are no guide where a task's gradient was tiny then: its weight is huge, the game is not over."""
+    J = normal(3, 14, 60)
+    cold = nash_weights(J @ J.T)
+    start = cold.weights.clone()
+    start[-1] *= far
+    warm = nash_weights(J @ J.T, start=start)
+    assert int(warm.status) == Status.SOLVED and torch.allclose(warm.weights, cold.weights, rtol=1e-9)
+
+
 def test_too_few_iterations_are_told():
     J = normal(0, 8, 9)
     solution = nash_weights(J @ J.T, max_iterations=1)
