@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from pages import ROOT
 
 PARTICLE = re.compile(r"\}\}\s?(은|는|이|가|을|를|와|과|로|으로|이다|였다|이며)(?=[\s.,)])")
 CONF = """

@@ -7,8 +7,8 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from conftest import ROOT, Node
 from fontTools.ttLib import TTFont
+from pages import ROOT, Node
 
 SENTENCES = {
     "book/index": "협상의 해가 만족하는 방정식",

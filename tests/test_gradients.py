@@ -1,0 +1,81 @@
+"""Task gradients: the same by every way, exact against plain autograd, and their Gramian in float64."""
+
+import pytest
+import torch
+from torch import nn
+
+from mtlstudy.gradients import conflict, cosines, direction, gramian, representation_gradients, task_gradients
+
+
+@pytest.fixture
+def problem():
+    torch.manual_seed(0)
+    trunk, heads = nn.Sequential(nn.Linear(5, 7), nn.Tanh(), nn.Linear(7, 4), nn.Tanh()), [nn.Linear(4, 1) for _ in range(3)]
+    x = torch.randn(9, 5)
+
+    def losses(z):
+        return [(head(z) - t).square().mean() for t, head in enumerate(heads)]
+
+    return trunk, heads, x, losses
+
+
+def plain(problem):
+    """J by one ordinary backward pass a task through everything."""
+    trunk, _, x, losses = problem
+    rows = [torch.autograd.grad(loss, list(trunk.parameters()), retain_graph=True) for loss in losses(trunk(x))]
+    return torch.stack([torch.cat([g.flatten() for g in row]) for row in rows])
+
+
+@pytest.mark.parametrize("mode", ["sequential", "batched"])
+def test_task_gradients_are_those_of_plain_autograd(problem, mode):
+    trunk, heads, x, losses = problem
+    z = trunk(x)
+    to_z, to_heads = representation_gradients(losses(z), [z] * 3, [list(h.parameters()) for h in heads])
+    J = task_gradients([z] * 3, to_z, list(trunk.parameters()), mode)
+    assert torch.allclose(J, plain(problem), atol=1e-6)
+    for t, head in enumerate(heads):
+        own = torch.autograd.grad(losses(trunk(x))[t], list(head.parameters()))
+        assert all(torch.allclose(a, b) for a, b in zip(own, to_heads[t], strict=True))
+
+
+def test_every_task_may_have_its_own_examples(problem):
+    trunk, heads, x, _ = problem
+    z = [trunk(x + t) for t in range(3)]
+    named = [head(rep).square().mean() for head, rep in zip(heads, z, strict=True)]
+    to_z, _ = representation_gradients(named, z, [[]] * 3)
+    J = task_gradients(z, to_z, list(trunk.parameters()))
+    for t in range(3):
+        grads = torch.autograd.grad(heads[t](trunk(x + t)).square().mean(), list(trunk.parameters()))
+        assert torch.allclose(J[t], torch.cat([g.flatten() for g in grads]), atol=1e-6)
+
+
+def test_known_weights_need_one_backward_pass(problem):
+    trunk, _, x, losses = problem
+    z = trunk(x)
+    to_z, _ = representation_gradients(losses(z), [z] * 3, [[]] * 3)
+    a = torch.tensor([0.3, 2.0, 1.1])
+    d = direction([z] * 3, [w * v for w, v in zip(a, to_z, strict=True)], list(trunk.parameters()))
+    assert torch.allclose(d, a @ plain(problem), atol=1e-6)
+
+
+def test_blocks_of_the_gramian_add_up_to_the_whole(problem):
+    trunk = problem[0]
+    J = plain(problem)
+    sizes = [sum(p.numel() for p in trunk[i].parameters()) for i in (0, 2)]
+    blocks, whole = gramian(J, sizes), gramian(J)
+    assert blocks.shape == (2, 3, 3) and blocks.dtype == torch.float64
+    assert torch.allclose(blocks.sum(0), whole[0]) and torch.allclose(whole[0], J.double() @ J.double().T)
+
+
+def test_a_gramian_of_float32_gradients_keeps_what_float32_would_lose():
+    J = torch.tensor([[1.0, 1e-5], [1.0, 0.0]])
+    exact = gramian(J)[0]
+    assert exact[0, 0] > exact[1, 1] and (J @ J.T)[0, 0] == (J @ J.T)[1, 1]
+
+
+def test_conflict_measures():
+    M = gramian(torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 2.0]]))[0]
+    measured = conflict(M)
+    assert measured == {"cosine": pytest.approx(-1 / 3), "conflict": pytest.approx(1 / 3), "magnitude_ratio": 2.0}
+    assert cosines(torch.zeros(2, 2, dtype=torch.float64)).tolist() == [[0.0, 0.0], [0.0, 0.0]]
+    assert conflict(torch.ones(1, 1, dtype=torch.float64)) == {"cosine": 1.0, "conflict": 0.0, "magnitude_ratio": 1.0}
