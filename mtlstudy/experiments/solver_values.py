@@ -178,7 +178,7 @@ def findings(found: dict[str, Any]) -> list[str]:
         f"그중 풀이기가 스스로는 풀렸다고 보고한 조용한 실패: CCP {stress['ccp']['silent']}개, 공개 코드의 기준 "
         f"{stress['ccp_published']['silent']}개, 뉴턴 {stress['newton']['silent']}개.",
         f"시간 중앙값: 뉴턴 {stress['newton']['ms']} ms, CCP {stress['ccp']['ms']} ms ({stress['ccp_slower']}배), "
-        f"원뿔 계획 {stress['conic']['ms']} ms. 계획을 다시 짜는 시간은 넣지 않았으므로 CCP에 유리한 견줌이다.",
+        f"원뿔 계획 {stress['conic']['ms']} ms. 계획을 다시 짜는 시간은 넣지 않았으므로 CCP에 유리한 비교이다.",
     ]
     for data, own in found["recorded"].items():
         lines.append(
@@ -195,7 +195,7 @@ def findings(found: dict[str, Any]) -> list[str]:
         )
         ccp, nash = own["nash_ccp"], own["nash"]
         lines.append(
-            f"{DATA.get(data, data)}에서 CCP로 학습한 모형과 정확한 해로 학습한 모형을 견주면, {said}. "
+            f"{DATA.get(data, data)}에서 CCP로 학습한 모형과 정확한 해로 학습한 모형을 비교하면, {said}. "
             f"풀지 못한 게임. CCP(잔차가 10⁻³을 넘음): {ccp['unsolved']}/{ccp['games']}, "
             f"뉴턴(해가 없다고 스스로 알림): {nash['unsolved']}/{nash['games']}."
         )

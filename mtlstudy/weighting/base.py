@@ -3,9 +3,10 @@
 All state is in buffers, so that `state_dict` makes a resumed run exact.
 """
 
-from typing import ClassVar, NamedTuple
+from typing import Annotated, ClassVar, NamedTuple
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from ..nash import Status
@@ -43,6 +44,46 @@ class Weighting(nn.Module):
 
     def forward(self, losses: Tensor, gramians: Tensor | None) -> Weights:
         """losses (K,) detached, gramians (B, K, K) or None where they are not due → `Weights`."""
+        raise NotImplementedError
+
+
+class GameOptions(NoOptions):
+    """update_every: steps between two games; the weights are held in between."""
+
+    update_every: Annotated[int, Field(ge=1)] = 1
+
+
+class GameWeighting(Weighting):
+    """A weighting that solves something on the Gramians and may hold its weights for some steps.
+
+    The state: the last weights a (B, K), their status (B,) and the count of steps, all buffers.
+    """
+
+    Options: ClassVar[type[NoOptions]] = GameOptions
+    a: Tensor
+    status: Tensor
+    step: Tensor
+
+    def __init__(self, tasks: int, blocks: int, options: GameOptions) -> None:
+        super().__init__(tasks, blocks, options)
+        self.update_every = options.update_every
+        self.register_buffer("a", torch.zeros(blocks, tasks, dtype=torch.float64))
+        self.register_buffer("status", torch.zeros(blocks, dtype=torch.int64))
+        self.register_buffer("step", torch.zeros((), dtype=torch.int64))
+
+    def due(self) -> bool:
+        return int(self.step) % self.update_every == 0
+
+    def forward(self, losses: Tensor, gramians: Tensor | None) -> Weights:
+        if gramians is not None:
+            weights, status = self.game(gramians)
+            self.a.copy_(weights)
+            self.status.copy_(status)
+        self.step += 1
+        return Weights(self.a.clone(), self.status.clone())
+
+    def game(self, gramians: Tensor) -> Weights:
+        """gramians (B, K, K) → `Weights` that may be used as they are: 0 where nothing is to be done."""
         raise NotImplementedError
 
 

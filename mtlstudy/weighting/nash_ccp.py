@@ -26,16 +26,15 @@ class NashCCP(Nash):
 
         power: None = None
 
-    def forward(self, losses: Tensor, gramians: Tensor | None) -> Weights:
+    def game(self, gramians: Tensor) -> Weights:
         from ..nash_reference import ccp
 
-        if gramians is not None:
-            for b, M in enumerate(gramians):
-                if bool((M.diagonal() > 0).all()):  # a task without gradient: no program can be posed
-                    warm = self.a[b].cpu().numpy() if bool((self.a[b] > 0).all()) else None
-                    a = torch.from_numpy(ccp(M.cpu().numpy(), warm).weights).to(self.a)
-                    self.a[b] = a if bool(torch.isfinite(a).all()) else self.a[b]
-                residual = (self.a[b] * (M @ self.a[b]) - 1).abs().max()
-                self.status[b] = int(Status.SOLVED if residual <= 1e-3 else Status.MAX_ITERATIONS)
-        self.step += 1
-        return Weights(self.a.clone(), self.status.clone())
+        weights, status = self.a.clone(), self.status.clone()
+        for b, M in enumerate(gramians):
+            if bool((M.diagonal() > 0).all()):  # a task without gradient: no program can be posed
+                warm = self.a[b].cpu().numpy() if bool((self.a[b] > 0).all()) else None
+                a = torch.from_numpy(ccp(M.cpu().numpy(), warm).weights).to(weights)
+                weights[b] = a if bool(torch.isfinite(a).all()) else weights[b]
+            residual = (weights[b] * (M @ weights[b]) - 1).abs().max()
+            status[b] = int(Status.SOLVED if residual <= 1e-3 else Status.MAX_ITERATIONS)
+        return Weights(weights, status)

@@ -15,11 +15,10 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..nash import Status
-from ..shelf import Options
-from .base import Weighting, Weights, shelf
+from .base import GameOptions, GameWeighting, Weights, shelf
 
 
-class TorchJD(Weighting):
+class TorchJD(GameWeighting):
     """The adapter. `torchjd_class` names a class of torchjd.aggregation; the options but `update_every` are its arguments.
 
     A method that draws random numbers draws them from a seed that is the count of steps, a buffer: a resumed run is exact, and
@@ -28,38 +27,20 @@ class TorchJD(Weighting):
 
     torchjd_class: ClassVar[str]
     random: ClassVar[bool] = False
-    last: Tensor
-    status: Tensor
-    step: Tensor
 
-    class Options(Options):
-        """update_every: steps between two calls of the method; the weights are held in between."""
-
-        update_every: Annotated[int, Field(ge=1)] = 1
-
-    def __init__(self, tasks: int, blocks: int, options: "TorchJD.Options") -> None:
+    def __init__(self, tasks: int, blocks: int, options: GameOptions) -> None:
         super().__init__(tasks, blocks, options)
-        self.update_every = options.update_every
         try:
             library = import_module("torchjd.aggregation")
             self.method: Any = getattr(library, self.torchjd_class)(**options.model_dump(exclude={"update_every"}))
         except ImportError as missing:
             raise InputError(f"weighting = {self.name!r} needs torchjd ({missing}); pip install 'mtlstudy[study]'") from None
-        self.register_buffer("last", torch.zeros(blocks, tasks, dtype=torch.float64))
-        self.register_buffer("status", torch.zeros(blocks, dtype=torch.int64))
-        self.register_buffer("step", torch.zeros((), dtype=torch.int64))
 
-    def due(self) -> bool:
-        return int(self.step) % self.update_every == 0
-
-    def forward(self, losses: Tensor, gramians: Tensor | None) -> Weights:
-        if gramians is not None:
-            weights = self.solve(gramians)
-            finite = torch.isfinite(weights).all(-1)  # (B,)
-            self.last.copy_(torch.where(finite[:, None], weights, 0.0))
-            self.status.copy_(torch.where(finite, int(Status.SOLVED), int(Status.NON_FINITE)))
-        self.step += 1
-        return Weights(self.last.clone(), self.status.clone())
+    def game(self, gramians: Tensor) -> Weights:
+        weights = self.solve(gramians)
+        finite = torch.isfinite(weights).all(-1)  # (B,)
+        status = torch.where(finite, int(Status.SOLVED), int(Status.NON_FINITE))
+        return Weights(torch.where(finite[:, None], weights, 0.0), status)
 
     def solve(self, gramians: Tensor) -> Tensor:
         """torchjd's weights of gramians (B, K, K), block by block: (B, K)."""
@@ -89,7 +70,7 @@ class CAGrad(TorchJD):
     paper = "Liu et al. 2021, arXiv 2110.14048"
     torchjd_class = "CAGradWeighting"
 
-    class Options(TorchJD.Options):
+    class Options(GameOptions):
         """update_every; c: radius of the ball (the paper: 0 ≤ c < 1; 0.4 there and in the Nash-MTL paper's comparison)."""
 
         c: Annotated[float, Field(ge=0, lt=1)] = 0.4
@@ -102,7 +83,7 @@ class MGDA(TorchJD):
     paper = "Désidéri 2012; Sener & Koltun 2018, arXiv 1810.04650"
     torchjd_class = "MGDAWeighting"
 
-    class Options(TorchJD.Options):
+    class Options(GameOptions):
         """update_every; epsilon: a Frank–Wolfe step below it ends the search; max_iters: steps at most (of two tasks the first is
         exact)."""
 
