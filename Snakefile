@@ -17,6 +17,8 @@ PYTHON = sys.executable
 BIN = Path(PYTHON).parent
 MTLSTUDY = f"{PYTHON} -m mtlstudy.cli"
 PACKAGE = [str(p) for p in sorted(Path("mtlstudy").rglob("*.py")) if p.name != "paper.py"]
+SHOWN = {"cards.py", "execute.py", "figures.py", "frames.py", "labels.py", "metrics.py", "statistics.py", "style.py", "tables.py"}
+TRAINED = [p for p in PACKAGE if Path(p).name not in SHOWN and "experiments" not in p]  # what a run can depend on
 CHAPTERS = ["_config.yml", "_toc.yml", "book/metadata.yml", "book/references.bib",
             *map(str, sorted(Path("book").glob("*.md"))), *map(str, sorted(Path("book/_ext").glob("*.py"))),
             *(str(p) for p in sorted(Path("book/_static").rglob("*")) if p.is_file())]
@@ -52,7 +54,7 @@ rule all:
 
 rule run:  # all seeds of one (data, sharing, weighting): tuning and reported runs
     input:
-        PACKAGE,
+        TRAINED,
         lambda w: record(w.data, "hard.nash") if w.weighting == "nash_ccp" else [],
     output:
         "runs/studies/{data}.{sharing}.{weighting}." + PROFILE + ".json",

@@ -71,6 +71,7 @@ def test_values_are_json_and_the_strings_are_the_numbers(parts) -> None:  # type
             shown = found[data][method]["delta_m"]
             assert shown == "기준" or shown.startswith(tables.number(raw["delta_m"], sign=True))
     assert found["limits"]["diverged"] == "1"
+    assert found["limits"]["edge"] == "0"  # the synthetic frame has no tuning runs
     assert found["limits"]["level"] == "75"
     assert found["limits"]["smallest_p"] == "0.250"
     assert set(found["tests"]) == {"all", "multi_mnist", "yeast"}

@@ -41,6 +41,13 @@ def test_a_study_tunes_on_its_own_seeds_and_selects_on_validation():
     assert [run.config.seed for run in done.runs] == [0, 1] and all(r.config.lr == done.selected["lr"] for r in done.runs)
 
 
+def test_a_learning_rate_at_the_edge_of_the_candidates_is_counted():
+    done = study(RunConfig(**SMALL), [0], progress=False)
+    rates = [trial["lr"] for trial in done.trials]
+    edge = done.selected["lr"] in (min(rates), max(rates))
+    assert comparison.at_edge(frames.summary("quick")) == int(edge)
+
+
 def test_another_studys_values_can_be_taken_over():
     done = study(RunConfig(**SMALL), [0], like={"lr": 0.004}, progress=False)
     assert done.tuning_runs == [] and done.runs[0].config.lr == 0.004

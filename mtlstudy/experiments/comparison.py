@@ -207,9 +207,18 @@ def values(
                        "seeds": str(seeds), "level": number(100 * min(0.95, statistics.attainable_level(seeds)), 0),
                        "smallest_p": number(statistics.smallest_p(seeds), 3), "diverged": str(int(table["diverged"].sum())),
                        "unsolved": number(bargained["unsolved"].sum(), 0), "games": number(bargained["games"].sum(), 0),
-                       "runs": number(table["seeds"].sum(), 0)}  # fmt: skip
+                       "runs": number(table["seeds"].sum(), 0), "edge": str(at_edge(summary)), "cells": str(len(table))}  # fmt: skip
     found["findings"] = findings(found)
     return found
+
+
+def at_edge(summary: pd.DataFrame) -> int:
+    """(data, method) pairs whose chosen learning rate is the smallest or largest candidate: perhaps not tuned to the end."""
+    edges = 0
+    for _, own in summary.assign(method=metrics.method).groupby(["data", "method"]):
+        tried, chosen = own.loc[own["role"] == "tune", "lr"], own.loc[own["role"] == "final", "lr"]
+        edges += bool(len(tried) and chosen.isin([tried.min(), tried.max()]).any())
+    return edges
 
 
 def weight_ratios(weights: pd.DataFrame, data: str) -> dict[str, float]:

@@ -50,6 +50,11 @@ def findings(values: Mapping[str, Any]) -> list[str]:
         f"구간: {limits['interval']}. 시드 {limits['seeds']}개로 만든 구간의 포함 확률은 많아야 {limits['level']} %이며, "
         f"자료 하나 안의 검정이 낼 수 있는 가장 작은 p: {limits['smallest_p']}."
     )
+    if limits["edge"] != "0":
+        lines.append(
+            f"학습률이 후보의 끝값으로 골라진 칸: (자료, 방법) {limits['cells']}개 가운데 {limits['edge']}개. "
+            "이 칸들은 조율이 충분하지 않았을 수 있다."
+        )
     lines.append(
         f"보고한 실행: {limits['runs']}개, 그중 발산: {limits['diverged']}개. "
         f"협상 게임: {limits['games']}번, 그중 풀리지 않은 것: {limits['unsolved']}번."

@@ -10,6 +10,7 @@ from .. import runs
 from ..errors import InputError
 from ..labels import bracket, number
 from . import base, comparison
+from .solver_values import FAILED
 
 README = Path("README.md")
 BEGIN, END = "<!-- results: written by `mtlstudy publish` -->", "<!-- end of results -->"
@@ -58,5 +59,21 @@ def block(profile: str) -> str:
         f"Profile {origin['profile']}, seeds {seeds}, {origin['device']}, {origin['date']}; Δm > 0 is better than single-task."
         " The other methods, all cells and the tests are in the book."
     )
+    note = "\n".join([note, "", *found(folder)])
     figure = f"![Δm of every method over single-task, by seed](book/results/{profile}/delta_m.svg)"
     return f"{BEGIN}\n{figure}\n\n{body}\n\n{note}\n{END}"
+
+
+def found(folder: Path) -> list[str]:
+    """What the solver and toy experiments found, a line each, counted in their published tables."""
+    cases, ends = pd.read_csv(folder / "solver.csv"), pd.read_csv(folder / "toy.csv")
+    cases = cases[(cases["part"] == "recorded") & cases["solver"].isin(["newton", "ccp"])]
+    failed = (~(cases["residual"] <= FAILED)).groupby(cases["solver"]).agg(["sum", "size"])
+    reached = ends.groupby("method")["on_front"].agg(["sum", "size"])
+    newton, ccp = failed.loc["newton"], failed.loc["ccp"]
+    toy = ", ".join(f"`{name}` {row['sum']} of {row['size']}" for name, row in reached.sort_index().iterrows())
+    return [
+        f"- Gramians recorded in training: the exact solver failed on {newton['sum']} of {newton['size']}, the paper's procedure"
+        f" on {ccp['sum']} of {ccp['size']} (residual above {FAILED:g} or no weights).",
+        f"- The paper's toy problem, starts that end on the Pareto front: {toy}.",
+    ]
