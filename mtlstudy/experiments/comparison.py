@@ -207,7 +207,8 @@ def values(
                        "seeds": str(seeds), "level": number(100 * min(0.95, statistics.attainable_level(seeds)), 0),
                        "smallest_p": number(statistics.smallest_p(seeds), 3), "diverged": str(int(table["diverged"].sum())),
                        "unsolved": number(bargained["unsolved"].sum(), 0), "games": number(bargained["games"].sum(), 0),
-                       "runs": number(table["seeds"].sum(), 0), "edge": str(at_edge(summary)), "cells": str(len(table))}  # fmt: skip
+                       "runs": number(table["seeds"].sum(), 0), "edge": str(at_edge(summary)),
+                       "cells": str(len(table))}  # fmt: skip
     found["findings"] = findings(found)
     return found
 
