@@ -16,14 +16,14 @@ from torch import Tensor
 from tqdm import tqdm
 
 from . import runs
+from .building import build
 from .config import RunConfig
-from .data.base import Data, Split, Splits
+from .data.base import Split
+from .evaluation import mean, measure
 from .gradients import direction, gramian, representation_gradients, task_gradients
 from .nash import Status
 from .runs import Run
-from .sharing.base import Sharing
-from .shelf import entry
-from .weighting.base import LossWeighting, Weighting, Weights
+from .weighting.base import LossWeighting, Weights
 
 log = logging.getLogger("mtlstudy")
 RECORDS = 30  # recorded steps a run: weights, statuses, Gramian
@@ -32,7 +32,6 @@ EVALUATED = 500  # training examples on which the training metric is measured
 
 def fit(config: RunConfig, progress: bool = True) -> Run:
     """Train, select on validation, and (reported seeds only) measure once on test. A finished run is read, not repeated.
-
     Resuming gives the same bits as never having stopped. A loss that is not finite ends the run as "diverged".
     Raises `InputError` where the run's folder is corrupt or foreign, or its data are missing.
     """
@@ -47,22 +46,6 @@ def fit(config: RunConfig, progress: bool = True) -> Run:
         with torch.random.fork_rng():
             torch.use_deterministic_algorithms(True)
             return Training(config, path).run(progress)
-
-
-def build(config: RunConfig) -> tuple[Data, Splits, Sharing, Weighting]:
-    """The data set, its splits, a freshly initialised model and the weighting, all on the configured device."""
-    kinds = {kind: entry(kind, getattr(config, kind)) for kind in ("data", "sharing", "weighting")}
-    options = {kind: cls.Options.parse(f"{kind}_options", getattr(config, f"{kind}_options")) for kind, cls in kinds.items()}
-    device = torch.device(config.device)
-    data: Data = kinds["data"](options["data"])
-    splits = data.load(config.seed)
-    splits = Splits(*(split.to(device) for split in (splits.train, splits.validation, splits.test)))
-    torch.manual_seed(config.seed)
-    backbone = data.backbone(splits.train.inputs, config.width, config.depth, config.dropout, config.seed)
-    model: Sharing = kinds["sharing"](backbone, data.tasks, data.heads(backbone.width), options["sharing"])
-    blocks = len(model.shared_blocks()) if kinds["weighting"].per_block else 1
-    weighting: Weighting = kinds["weighting"](len(data.tasks), blocks, options["weighting"])
-    return data, splits, model.to(device), weighting.to(device)
 
 
 class Training:
@@ -89,8 +72,8 @@ class Training:
         config = self.config
         record: dict[str, Any] = {
             "run_id": config.run_id, "config": config.model_dump(mode="json"), "sources": config.sources(),
-            "data_sha256": type(self.data).sha256, "status": "running", "provenance": dict(runs.provenance(config.device)),
-        }  # fmt: skip
+            "data_sha256": type(self.data).sha256, "status": "running",
+            "provenance": dict(runs.provenance(config.device))}  # fmt: skip
         self.resume_or_start(record)
         every, watch = max(config.steps // config.evaluations, 1), max(config.steps // RECORDS, 1)
         name = f"{config.data} {config.sharing}+{config.weighting} lr={config.lr:g} seed={config.seed}"
@@ -122,8 +105,7 @@ class Training:
             "parameters": self.model.parameter_count(), "steps": self.step, "seconds": seconds,
             "best_step": [group.get("step") for group in self.best],
             "ms_per_step": 1e3 * float(torch.tensor(self.durations).median()) if self.durations else None,
-            "games": {status.name: int(self.counts[status]) for status in Status},
-        }  # fmt: skip
+            "games": {status.name: int(self.counts[status]) for status in Status}}  # fmt: skip
         return runs.finish(self.path, record)
 
     def batch(self) -> Split:
@@ -193,21 +175,7 @@ class Training:
         """One line of weights.jsonl."""
         return {
             "step": self.step, "losses": losses.tolist(), "weights": chosen.weights.tolist(),
-            "status": chosen.status.tolist(), "gramian": None if M is None else M.tolist(),
-        }  # fmt: skip
-
-    def measure(self, split: Split) -> dict[str, dict[str, float]]:
-        """Loss, metric and score (the metric, larger is better) of every task on a split."""
-        self.model.eval()
-        with torch.no_grad():
-            parts = [self.model(split.inputs[rows]) for rows in torch.arange(len(split)).split(1000)]
-        measured = {}
-        for task in self.tasks:
-            output, target = torch.cat([part[task.name] for part in parts]), split.targets[task.name]
-            value = task.measure(output, target)
-            score = value if task.higher_is_better else -value
-            measured[task.name] = {"loss": float(task.loss(output, target)), "metric": value, "score": score}
-        return measured
+            "status": chosen.status.tolist(), "gramian": None if M is None else M.tolist()}  # fmt: skip
 
     def groups(self) -> list[list[str]]:
         """Tasks that select a checkpoint together: all of them, or each by itself where nothing is shared."""
@@ -217,8 +185,8 @@ class Training:
     def evaluate(self) -> dict[str, Any]:
         """One line of metrics.jsonl; the best state so far of every group of tasks is kept."""
         seen = torch.arange(min(EVALUATED, len(self.splits.train)), device=self.splits.train.inputs.device)
-        line: dict[str, Any] = {"step": self.step, "train": self.measure(self.splits.train.batch(seen))}
-        line["validation"] = self.measure(self.splits.validation)
+        line: dict[str, Any] = {"step": self.step, "train": measure(self.model, self.tasks, self.splits.train.batch(seen))}
+        line["validation"] = measure(self.model, self.tasks, self.splits.validation)
         scores = {name: value["score"] for name, value in line["validation"].items()}
         line["score"] = mean(list(scores.values()))
         for names, best in zip(self.groups(), self.best, strict=True):
@@ -237,7 +205,7 @@ class Training:
             if "state" in best:
                 self.model.load_state_dict(best["state"])
             for split, examples in splits.items():
-                measured = self.measure(examples)
+                measured = measure(self.model, self.tasks, examples)
                 results[split] |= {name: measured[name] for name in names}
         return results
 
@@ -271,8 +239,7 @@ class Training:
             "model": self.model.state_dict(), "optimiser": self.optimiser.state_dict(), "weighting": self.weighting.state_dict(),
             "order": self.order.get_state(), "rows": self.rows, "counts": self.counts, "step": self.step,
             "durations": self.durations, "best": self.best, "rng": torch.get_rng_state(),
-            "sizes": {Path(file.name).name: os.fstat(file.fileno()).st_size for file in files},
-        }  # fmt: skip
+            "sizes": {Path(file.name).name: os.fstat(file.fileno()).st_size for file in files}}  # fmt: skip
         if self.config.device == "cuda":
             state["rng_cuda"] = torch.cuda.get_rng_state()
         runs.save(self.path / "checkpoint.pt", state)
@@ -281,9 +248,3 @@ class Training:
 def clip(d: Tensor, bound: float | None) -> Tensor:
     """d (P,) shortened to length `bound` where it is longer."""
     return d if bound is None else d * (bound / torch.linalg.vector_norm(d).clamp_min(bound))
-
-
-def mean(values: list[float]) -> float:
-    """Mean over the defined values (a task's metric may be undefined on a split); −inf where none is."""
-    defined = [v for v in values if v == v]
-    return sum(defined) / len(defined) if defined else float("-inf")

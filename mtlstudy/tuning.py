@@ -13,9 +13,10 @@ import numpy as np
 from . import runs
 from .config import PROFILES, TUNING_SEED, RunConfig
 from .errors import InputError
+from .evaluation import mean
 from .runs import Run
 from .shelf import entry
-from .training import fit, mean
+from .training import fit
 
 LEARNING_RATES = (1.5e-3, 1.5e-2)
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from mtlstudy import RunConfig, data
+from mtlstudy.building import build
 from mtlstudy.cards import card
-from mtlstudy.training import build
 
 NAMES = data.names()
 
