@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from .errors import InputError, unknown
 from .shelf import entry, one_line
+from .tasks import Task
 
 TUNING_SEED = 1000
 """Seeds from here on are tuning seeds; reported seeds lie below, so that no reported seed was tuned on."""
@@ -108,6 +109,13 @@ class RunConfig(BaseModel):
     def role(self) -> Literal["tune", "final"]:
         """Whether the seed is one that hyperparameters are tuned on."""
         return "tune" if self.seed >= TUNING_SEED else "final"
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """The tasks of the configured data set."""
+        data = entry("data", self.data)
+        found: tuple[Task, ...] = data(data.Options.parse("data_options", self.data_options)).tasks
+        return found
 
     def but(self, **changes: Any) -> "RunConfig":
         """A copy with some fields changed, validated anew."""

@@ -5,7 +5,6 @@ place: a failing one never overwrites a good one. A parameter that the notebook 
 (papermill itself only logs it).
 """
 
-import os
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,6 +12,7 @@ from typing import Any
 
 from .cli import parse_settings
 from .errors import InputError, unknown
+from .runs import placed
 
 
 def execute(source: Path, target: Path, parameters: dict[str, Any]) -> Path:
@@ -38,10 +38,8 @@ def execute(source: Path, target: Path, parameters: dict[str, Any]) -> Path:
                 raise unknown(f"{source.name} parameter", name, declared)
         parameters = {name: value for name, value in parameters.items() if repr(value) != repr(default(declared[name]))}
         papermill.execute_notebook(draft, executed, parameters, kernel_name="python3", progress_bar=False, log_output=True)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(f".{target.name}.{os.getpid()}.part")
-        part.write_bytes(executed.read_bytes())
-        part.replace(target)
+        with placed(target) as part:
+            part.write_bytes(executed.read_bytes())
     return target
 
 

@@ -16,7 +16,6 @@ from . import runs
 from .gradients import conflict
 from .nash import Status
 from .runs import Run
-from .shelf import entry
 
 
 def records(profile: str | None = None) -> list[dict[str, Any]]:
@@ -54,10 +53,8 @@ def load(profile: str = "quick") -> pd.DataFrame:
     rows = []
     for run in current(profile):
         config = run.config
-        data = entry("data", config.data)
-        tasks = data(data.Options.parse("data_options", config.data_options)).tasks
         for split in ("train", "validation", "test")[: 2 if config.role == "tune" else 3]:
-            for task in tasks:
+            for task in config.tasks:
                 value = run.record["results"][split][task.name]["metric"] if run.status == "done" else float("nan")
                 rows.append(
                     {**_method(run), "role": config.role, "status": run.status, "task": task.name, "metric": task.metric,
@@ -97,8 +94,7 @@ def weights(profile: str = "quick") -> pd.DataFrame:
     """One row a recorded step, block and task of the reported runs; the K weights of a block are scaled to mean 1."""
     rows = []
     for run in current(profile, ("final",)):
-        data = entry("data", run.config.data)
-        tasks = [task.name for task in data(data.Options.parse("data_options", run.config.data_options)).tasks]
+        tasks = [task.name for task in run.config.tasks]
         for line in run.lines("weights"):
             for block, (a, status) in enumerate(zip(line["weights"], line["status"], strict=True)):
                 total = sum(a) or 1.0

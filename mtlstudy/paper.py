@@ -60,10 +60,9 @@ def compile(review: bool, profile: str = "quick") -> Path:
     if warnings:
         raise InputError(f"book/paper: Typst warns: {'; '.join(warning.message for warning in warnings)}")
     target = runs.root().parent / "_build" / "paper" / ("kcc-review.pdf" if review else "kcc.pdf")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    part.write_bytes(made)
-    return part.replace(target)
+    with runs.placed(target) as part:
+        part.write_bytes(made)
+    return target
 
 
 def font_folders() -> list[str]:

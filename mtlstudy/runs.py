@@ -66,22 +66,27 @@ def line(record: dict[str, Any]) -> str:
     return json.dumps(record, sort_keys=True) + "\n"
 
 
-def write(path: Path, text: str) -> None:
-    """Write a file so that it is there whole or not at all."""
+@contextmanager
+def placed(path: Path) -> Iterator[Path]:
+    """A temporary name beside `path` to write to; it is moved there at the end, so that the file is there whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with part.open("w", encoding="utf-8") as file:
+    yield part
+    part.replace(path)
+
+
+def write(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    with placed(path) as part, part.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    part.replace(path)
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
-    """Save a checkpoint so that it is there whole or not at all."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    torch.save(state, part)
-    part.replace(path)
+    """Save a checkpoint, whole or not at all."""
+    with placed(path) as part:
+        torch.save(state, part)
 
 
 def digest(path: Path) -> str:
@@ -150,7 +155,7 @@ def folders() -> list[Path]:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a run folder: a second process that wants the same run waits, and then finds it done."""
+    """Hold a run folder or file: a second process that wants the same one waits, and then finds the first one's work done."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with (path.parent / f".{path.name}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

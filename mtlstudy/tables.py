@@ -15,7 +15,7 @@ import pandas as pd
 
 from .errors import InputError
 from .labels import DATA, NONE, bracket, label, number
-from .runs import root, write
+from .runs import locked, root, write
 
 COLUMNS = {
     "method": "방법", "delta_m_ci": "Δm (%) [구간]", "delta_m_tasks": "Δm 과제 평균 (%)", "mean_rank": "평균 순위",
@@ -218,8 +218,9 @@ def stamp(profile: str | Mapping[str, Any]) -> Prose:
 
 
 def merge_values(path: Path, name: str, values: Mapping[str, Any]) -> Path:
-    """Put one experiment's values into values.json, keeping the others; the file is there whole or not at all."""
-    kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    kept[name] = values
-    write(path, json.dumps(kept, ensure_ascii=False, indent=1, sort_keys=True, allow_nan=False) + "\n")
+    """Put one experiment's values into values.json, keeping the others, also those that another process puts there meanwhile."""
+    with locked(path):
+        kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        kept[name] = values
+        write(path, json.dumps(kept, ensure_ascii=False, indent=1, sort_keys=True, allow_nan=False) + "\n")
     return path

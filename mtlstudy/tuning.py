@@ -15,7 +15,6 @@ from .config import PROFILES, TUNING_SEED, RunConfig
 from .errors import InputError
 from .evaluation import mean
 from .runs import Run
-from .shelf import entry
 from .training import fit
 
 LEARNING_RATES = (1.5e-3, 1.5e-2)
@@ -36,10 +35,9 @@ def candidates(config: RunConfig, fixed: Sequence[str] = ()) -> list[dict[str, A
     """The profile's `trials` candidates: learning rates on a log grid for each dropout; static weights are drawn from the simplex
     (the first candidates equal). A field in `fixed` keeps its value; with nothing left to tune there is one candidate, {}."""
     profile = PROFILES[config.profile]
-    tasks = len(entry("data", config.data)(entry("data", config.data).Options(**config.data_options)).tasks)
     rates = np.geomspace(*LEARNING_RATES, profile.trials // len(profile.dropouts))
     grid = [{"lr": float(f"{lr:.3g}"), "dropout": dropout} for dropout in profile.dropouts for lr in rates]
-    simplex = np.random.default_rng(0).dirichlet([4.0] * tasks, len(grid))
+    simplex = np.random.default_rng(0).dirichlet([4.0] * len(config.tasks), len(grid))
     if config.weighting == "static" and not config.weighting_options.get("weights"):
         for i, weights in enumerate(simplex):
             if i != len(grid) // 2:  # the middle candidate keeps equal weights

@@ -1,4 +1,7 @@
 import json
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import pandas as pd
@@ -151,3 +154,17 @@ def test_stamp_and_values_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_csv_for_the_paper(tmp_path: Path) -> None:
     path = tables.show(NASTY, "c", "tab-x").csv(tmp_path / "deep" / "t.csv")
     assert pd.read_csv(path, dtype=str).equals(NASTY.astype(str).astype("str"))
+
+
+def test_values_of_experiments_that_end_together_are_all_kept(tmp_path):
+    """Tables are computed side by side; each puts its values into the same file."""
+    path = tmp_path / "values.json"
+    with ProcessPoolExecutor(4, mp_context=get_context("fork")) as pool:
+        list(pool.map(partial(_merge_many, path), ("solver", "toy", "comparison", "provenance")))
+    found = json.loads(path.read_text(encoding="utf-8"))
+    assert {name: found[name]["n"] for name in found} == dict.fromkeys(("solver", "toy", "comparison", "provenance"), 24)
+
+
+def _merge_many(path, name):
+    for n in range(25):
+        tables.merge_values(path, name, {"n": n})

@@ -29,7 +29,7 @@ def folder(profile: str) -> Path:
     """Where a profile's computed results lie."""
     if profile not in PROFILES:
         raise unknown("profile", profile, PROFILES)
-    return Path(runs.root()).parent / "_build" / "results" / profile
+    return runs.root().parent / "_build" / "results" / profile
 
 
 def experiment(name: str) -> ModuleType:

@@ -42,14 +42,13 @@ def block(profile: str) -> str:
     origin = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
     table = comparison.aggregate(metrics, summary).set_index(["data", "method"])
     sets = list(dict.fromkeys(table.index.get_level_values("data")))
-    interval = "{} {}".format
     level = number(100 * table["level"].dropna().iloc[0], 0)
     head = ["method", *(f"Δm % on {data} [{level} % interval]" for data in sets), *(f"parameters, {data}" for data in sets)]
     lines = [head, ["---"] * len(head)]
     for method in ROWS:
         cells = [table.loc[(data, method)] for data in sets]
         delta = [
-            "baseline" if method == ROWS[0] else interval(number(c["delta_m"], sign=True), bracket(c["low"], c["high"]))
+            "baseline" if method == ROWS[0] else " ".join([number(c["delta_m"], sign=True), bracket(c["low"], c["high"])])
             for c in cells
         ]
         lines.append([f"`{method}`", *delta, *(number(c["parameters"], 0) for c in cells)])
