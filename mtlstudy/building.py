@@ -1,25 +1,45 @@
 """From a configuration to what is trained: data, model and weighting."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 
 from .config import RunConfig
 from .data.base import Data, Splits
+from .errors import InputError
 from .sharing.base import Sharing
-from .shelf import entry
+from .shelf import Options, entry
 from .weighting.base import Weighting
 
 
-def build(config: RunConfig) -> tuple[Data, Splits, Sharing, Weighting]:
-    """The data set, its splits, a freshly initialised model and the weighting, all on the configured device."""
-    kinds = {kind: entry(kind, getattr(config, kind)) for kind in ("data", "sharing", "weighting")}
-    options = {kind: cls.Options.parse(f"{kind}_options", getattr(config, f"{kind}_options")) for kind, cls in kinds.items()}
-    device = torch.device(config.device)
-    data: Data = kinds["data"](options["data"])
-    splits = data.load(config.seed)
-    splits = Splits(*(split.to(device) for split in (splits.train, splits.validation, splits.test)))
+def build(config: RunConfig, structure: Mapping[str, Any] | None = None) -> tuple[Data, Splits, Sharing, Weighting]:
+    """The data set, its splits, a freshly initialised model and the weighting, all on the configured device.
+
+    structure: what the family's search found. Raises `InputError` where family, data and weighting do not fit together.
+    """
+    data, splits = load(config)
     torch.manual_seed(config.seed)
-    backbone = data.backbone(splits.train.inputs, config.width, config.depth, config.dropout, config.seed)
-    model: Sharing = kinds["sharing"](backbone, data.tasks, data.heads(backbone.width), options["sharing"])
-    blocks = len(model.shared_blocks()) if kinds["weighting"].per_block else 1
-    weighting: Weighting = kinds["weighting"](len(data.tasks), blocks, options["weighting"])
-    return data, splits, model.to(device), weighting.to(device)
+    backbone = data.backbone(splits, config)
+    family, options = chosen("sharing", config)
+    model: Sharing = family(backbone, data.tasks, data.heads(backbone.width), options, structure)
+    blocks = model.shared_blocks()
+    kind, settings = chosen("weighting", config)
+    if kind.needs != "losses" and not blocks:
+        raise InputError(f"weighting = {config.weighting!r}: with {config.sharing_options} {config.sharing} shares no parameter")
+    weighting: Weighting = kind(len(data.tasks), len(blocks) if kind.per_block else 1, settings)
+    return data, splits, model.to(config.device), weighting.to(config.device)
+
+
+def load(config: RunConfig) -> tuple[Data, Splits]:
+    """The data set and its splits on the configured device."""
+    kind, options = chosen("data", config)
+    data: Data = kind(options)
+    splits, device = data.load(config.seed), torch.device(config.device)
+    return data, Splits(*(split.to(device) for split in (splits.train, splits.validation, splits.test)))
+
+
+def chosen(kind: str, config: RunConfig) -> tuple[Any, Options]:
+    """The configured entry of a shelf and its options."""
+    cls = entry(kind, getattr(config, kind))
+    return cls, cls.Options.parse(f"{kind}_options", getattr(config, f"{kind}_options"))

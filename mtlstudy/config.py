@@ -60,9 +60,11 @@ class RunConfig(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     device: str = "auto"
     lr: Annotated[float, Field(gt=0, le=10)] = 1e-3
+    backbone: Literal["auto", "mlp", "cnn", "text_cnn", "transformer"] = "auto"
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
     batch_size: Annotated[int, Field(ge=1)] = 64
+    temperature: Annotated[float, Field(ge=1)] | None = None
     steps: Annotated[int, Field(ge=1)]
     evaluations: Annotated[int, Field(ge=1)]
     width: Annotated[int, Field(ge=1, le=8192)] = 64
@@ -98,11 +100,12 @@ class RunConfig(BaseModel):
     def _sensible(self) -> "RunConfig":
         if self.evaluations > self.steps:
             raise ValueError(f"evaluations = {self.evaluations}: must be ≤ steps = {self.steps}")
-        if entry("sharing", self.sharing).independent and self.weighting != "equal":
-            raise ValueError(
-                f"weighting = {self.weighting!r} with sharing = {self.sharing!r}: nothing is shared, so there is nothing"
-                " to weigh; allowed: equal"
-            )
+        family, weighting = entry("sharing", self.sharing), entry("weighting", self.weighting)
+        pair = f"weighting = {self.weighting!r} with sharing = {self.sharing!r}"
+        if family.independent and self.weighting != "equal":
+            raise ValueError(f"{pair}: nothing is shared, so there is nothing to weigh; allowed: equal")
+        if not family.bargains and weighting.needs != "losses":
+            raise ValueError(f"{pair}: the tasks share no parameter, so no gradients meet; allowed: weightings of the losses")
         return self
 
     @property
@@ -130,6 +133,7 @@ class RunConfig(BaseModel):
     def sources(self) -> dict[str, str]:
         """Module → digest of its code (comments and docstrings apart) for every module that can change this run's numbers."""
         roots = [f"{kind}.{entry(kind, getattr(self, kind)).__module__.rsplit('.', 1)[-1]}" for kind in SHELVES]
+        roots += ["weighting.equal"] if entry("sharing", self.sharing).searches else []
         return source_digests("training", *roots)
 
 

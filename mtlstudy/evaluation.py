@@ -3,24 +3,50 @@
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from .data.base import Split
 from .sharing.base import Sharing
 from .tasks import Task
+
+CHUNK = 1000  # examples at once
 
 
 def measure(model: Sharing, tasks: Sequence[Task], split: Split) -> dict[str, dict[str, float]]:
     """Loss, metric and score (the metric, larger is better) of every task on a split, in evaluation mode."""
     model.eval()
     with torch.no_grad():
-        parts = [model(split.inputs[rows]) for rows in torch.arange(len(split)).split(1000)]
+        outputs = predict(model, split)
     measured = {}
     for task in tasks:
-        output, target = torch.cat([part[task.name] for part in parts]), split.targets[task.name]
+        output, target = outputs[task.name], split.targets[task.name]
         value = task.measure(output, target)
         score = value if task.higher_is_better else -value
         measured[task.name] = {"loss": float(task.loss(output, target)), "metric": value, "score": score}
     return measured
+
+
+def predict(model: Sharing, split: Split) -> dict[str, Tensor]:
+    """Output (N, …) of every task on its examples of a split."""
+    if isinstance(split.inputs, Tensor):
+        parts = [model(x) for x in split.inputs.split(CHUNK)]
+        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    found = {}
+    for name, inputs in split.inputs.items():
+        z = [model.represent(x, [name])[name] for x in inputs.split(CHUNK)]
+        found[name] = torch.cat([model.heads[name](part) for part in z])
+    return found
+
+
+def flops(model: Sharing, split: Split) -> float:
+    """Floating-point operations of one example's forward pass through everything it needs; of a multi-input problem, of one
+    example a task. Counted by torch (matrix products and convolutions) on the first examples of a split."""
+    few, n = split.first(8), min([8, *split.sizes().values()])
+    model.eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        predict(model, few)
+    return float(counter.get_total_flops() / n)
 
 
 def mean(values: list[float]) -> float:

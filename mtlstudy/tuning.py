@@ -15,6 +15,7 @@ from .config import PROFILES, TUNING_SEED, RunConfig
 from .errors import InputError
 from .evaluation import mean
 from .runs import Run
+from .shelf import entry
 from .training import fit
 
 LEARNING_RATES = (1.5e-3, 1.5e-2)
@@ -32,8 +33,8 @@ class Study:
 
 
 def candidates(config: RunConfig, fixed: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """The profile's `trials` candidates: learning rates on a log grid for each dropout; static weights are drawn from the simplex
-    (the first candidates equal). A field in `fixed` keeps its value; with nothing left to tune there is one candidate, {}."""
+    """The profile's `trials` candidates: learning rates on a log grid for each dropout; static weights are drawn from the simplex,
+    a family's own options dealt out in turn (the middle candidate keeps the defaults), within the same number. A field in `fixed` keeps its value; with nothing left to tune there is one candidate, {}."""
     profile = PROFILES[config.profile]
     rates = np.geomspace(*LEARNING_RATES, profile.trials // len(profile.dropouts))
     grid = [{"lr": float(f"{lr:.3g}"), "dropout": dropout} for dropout in profile.dropouts for lr in rates]
@@ -42,6 +43,11 @@ def candidates(config: RunConfig, fixed: Sequence[str] = ()) -> list[dict[str, A
         for i, weights in enumerate(simplex):
             if i != len(grid) // 2:  # the middle candidate keeps equal weights
                 grid[i]["weighting_options"] = {"weights": [float(f"{w:.4f}") for w in weights]}  # type: ignore[assignment]
+    family = entry("sharing", config.sharing)
+    for option, tried in family.tuned.items():
+        if config.sharing_options[option] == family.Options().model_dump()[option]:  # not set by hand
+            for i in (i for i in range(len(grid)) if i != len(grid) // 2):  # the middle candidate keeps the default
+                grid[i].setdefault("sharing_options", {**config.sharing_options})[option] = tried[i % len(tried)]  # type: ignore
     kept = [{key: value for key, value in row.items() if key not in fixed} for row in grid]
     return [row for i, row in enumerate(kept) if row not in kept[:i]]
 

@@ -10,7 +10,7 @@ LEVELS = [
     ["errors", "nash", "nash_reference", "gradients", "metrics", "statistics", "tasks", "backbones", "toy_problem"],
     ["shelf", "config"],
     ["sharing", "weighting", "data"],
-    ["runs", "building", "evaluation", "training", "tuning", "frames"],
+    ["runs", "building", "evaluation", "sampling", "step", "searching", "training", "tuning", "frames"],
     ["labels", "style", "cards", "figures", "tables", "experiments", "paper"],
     ["cli", "execute"],
 ]

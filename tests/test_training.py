@@ -30,15 +30,15 @@ def test_resume_equals_uninterrupted_to_the_bit(weighting, moment, monkeypatch, 
     whole = results(fit(config, progress=False))
 
     monkeypatch.setenv("MTLSTUDY_RUNS", str(tmp_path / "again"))
-    update = training.Training.update
+    advance = training.Training.advance
 
-    def killed(self, batch, observe):
+    def killed(self, observe):
         if self.step == moment:
             raise Killed
-        return update(self, batch, observe)
+        return advance(self, observe)
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(training.Training, "update", killed)
+        patch.setattr(training.Training, "advance", killed)
         fit(config, progress=False)
     path = runs.root() / config.run_id
     assert not (path / "DONE").exists() and (path / "checkpoint.pt").exists() == (moment >= 10)
@@ -56,14 +56,14 @@ def test_a_finished_run_is_read_not_repeated(monkeypatch):
 
 def test_a_loss_that_is_not_finite_ends_the_run_as_diverged(monkeypatch):
     config = RunConfig(**SMALL)
-    update = training.Training.update
+    advance = training.Training.advance
 
-    def broken(self, batch, observe):
+    def broken(self, observe):
         if self.step == 7:
-            batch.targets["task1"][:] = float("inf")
-        return update(self, batch, observe)
+            self.sampler.train.targets["task1"][:] = float("inf")
+        return advance(self, observe)
 
-    monkeypatch.setattr(training.Training, "update", broken)
+    monkeypatch.setattr(training.Training, "advance", broken)
     run = fit(config, progress=False)
     assert (run.status, run.record["diverged_step"]) == ("diverged", 7)
     assert runs.load_run(run.path).status == "diverged" and "results" not in run.record
@@ -96,12 +96,10 @@ def test_the_game_is_scale_free():
 
     def direction(scale):
         state = training.Training(RunConfig(weighting="nash", **{**SMALL, "dropout": 0.0}), runs.root() / "x")
-        batch = state.batch()
-        z = state.model.encode(batch.inputs)
-        named = [t.loss(state.model.heads[t.name](z[t.name]), batch.targets[t.name]) for t in state.tasks]
+        named, z = state.train.losses(state.sampler.draw())
         named[0] = scale * named[0]
-        state.bargain(named, torch.stack(named).detach(), [z[t.name] for t in state.tasks])
-        return torch.cat([p.grad.flatten() for p in state.shared])
+        state.train.bargain(named, torch.stack(named).detach(), z)
+        return torch.cat([p.grad.flatten() for p in state.train.shared])
 
     assert torch.allclose(direction(1.0), direction(1000.0), rtol=1e-3, atol=1e-6)
     assert torch.linalg.vector_norm(direction(1.0)).item() == pytest.approx(1.0, rel=1e-5)  # √K clipped to max_norm
@@ -117,8 +115,8 @@ def test_update_every_and_level_train(level):
 def test_the_objective_of_a_loss_weighting_is_what_is_minimised():
     state = training.Training(RunConfig(weighting="uncertainty", **SMALL), runs.root() / "x")
     assert isinstance(state.weighting, LossWeighting)
-    state.update(state.batch(), observe=True)
-    assert state.weighting.log_variance.grad.abs().sum() > 0
+    state.advance(observe=True)
+    assert all(p.grad.abs().sum() > 0 for p in state.weighting.parameters())
 
 
 def test_a_corrupt_or_foreign_folder_is_refused_before_training():
@@ -139,5 +137,5 @@ def test_a_corrupt_or_foreign_folder_is_refused_before_training():
 
 def test_the_sampler_visits_every_example_once_an_epoch():
     state = training.Training(RunConfig(**{**SMALL, "batch_size": 50}), runs.root() / "x")
-    inputs = torch.cat([state.batch().inputs for _ in range(3)])
+    inputs = torch.cat([state.sampler.draw().inputs for _ in range(3)])
     assert len({tuple(row) for row in inputs.tolist()}) == 150

@@ -59,14 +59,14 @@ def test_tuning_seeds_are_no_reported_seeds():
 
 
 def test_a_diverged_run_does_not_stop_the_study_and_is_shown(monkeypatch):
-    update = training.Training.update
+    advance = training.Training.advance
 
-    def broken(self, batch, observe):
+    def broken(self, observe):
         if self.config.seed == 1 and self.config.sharing == "hard" and self.step == 4:
-            batch.targets["task1"][:] = np.inf
-        return update(self, batch, observe)
+            self.sampler.train.targets["task1"][:] = np.inf
+        return advance(self, observe)
 
-    monkeypatch.setattr(training.Training, "update", broken)
+    monkeypatch.setattr(training.Training, "advance", broken)
     for sharing in ("single_task", "hard"):
         study(RunConfig(sharing=sharing, **SMALL), [0, 1, 2], progress=False)
     frame, summary = frames.load("quick"), frames.summary("quick")

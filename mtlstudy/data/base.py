@@ -1,7 +1,7 @@
 """What every data set is: tasks, where it comes from, what may be done with it, and its three splits as tensors."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -11,30 +11,46 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from ..backbones import Backbone, cnn, mlp
+from ..backbones import Backbone, cnn, mlp, text_cnn, transformer
+from ..config import RunConfig
 from ..errors import InputError
 from ..shelf import Options as NoOptions
 from ..shelf import Shelf
-from ..tasks import Task
+from ..tasks import Inputs, Task
+
+BACKBONES = {"vector": ("mlp",), "image": ("cnn",), "tokens": ("text_cnn", "transformer")}
 
 
 @dataclass(frozen=True)
 class Split:
-    """inputs (N, …) and one target (N,) a task."""
+    """inputs (N, …) and one target a task, (N,) or (N, T) for tagged sequences.
 
-    inputs: Tensor
+    Single-input: inputs is one tensor, which carries all labels. Multi-input: inputs and targets by task, each of its own length.
+    """
+
+    inputs: Inputs
     targets: dict[str, Tensor]
 
-    def __len__(self) -> int:
-        return len(self.inputs)
+    def sizes(self) -> dict[str, int]:
+        """Examples of every pool: {"": N} of a single-input problem, {task: N_t} of a multi-input one."""
+        return {"": len(self.inputs)} if isinstance(self.inputs, Tensor) else {t: len(x) for t, x in self.inputs.items()}
 
-    def batch(self, rows: Tensor) -> "Split":
-        """The examples of these rows (n,)."""
-        return Split(self.inputs[rows], {task: y[rows] for task, y in self.targets.items()})
+    def batch(self, rows: Mapping[str, Tensor]) -> "Split":
+        """The examples of these rows (n,), by pool."""
+        if isinstance(self.inputs, Tensor):
+            return Split(self.inputs[rows[""]], {task: y[rows[""]] for task, y in self.targets.items()})
+        inputs = {task: x[rows[task]] for task, x in self.inputs.items()}
+        return Split(inputs, {task: y[rows[task]] for task, y in self.targets.items()})
+
+    def first(self, n: int) -> "Split":
+        """The first n examples of every pool."""
+        return self.batch({pool: torch.arange(min(n, size)) for pool, size in self.sizes().items()})
 
     def to(self, device: torch.device) -> "Split":
         """A copy on a device."""
-        return Split(self.inputs.to(device), {task: y.to(device) for task, y in self.targets.items()})
+        x = self.inputs
+        moved = x.to(device) if isinstance(x, Tensor) else {task: part.to(device) for task, part in x.items()}
+        return Split(moved, {task: y.to(device) for task, y in self.targets.items()})
 
 
 @dataclass(frozen=True)
@@ -47,7 +63,7 @@ class Splits:
 
 
 class Data:
-    """A data set of K tasks over the same inputs. Subclasses say what it is and load it.
+    """A data set of K tasks, over the same inputs or each with its own. Subclasses say what it is and load it.
 
     `load(seed)` gives the same splits for the same seed; where it draws, the test examples are the same for every seed.
     """
@@ -77,11 +93,28 @@ class Data:
         """The three splits; `InputError` where a file is missing or altered."""
         raise NotImplementedError
 
-    def backbone(self, inputs: Tensor, width: int, depth: int, dropout: float, seed: int) -> Backbone:
-        """The backbone that suits the inputs (N, …): an MLP for vectors, a CNN for images."""
-        if inputs.ndim == 2:
-            return mlp(inputs.shape[1], width, depth, dropout)
-        return cnn(tuple(inputs.shape[1:]), width, dropout)
+    vocabulary: int = 0
+    """Token numbers of a text data set, 0 included; known once it is loaded."""
+    tagging: ClassVar[bool] = False
+    """Whether a text data set has a label a token."""
+
+    def backbone(self, splits: Splits, config: RunConfig) -> Backbone:
+        """The configured backbone over the inputs; "auto": an MLP for vectors, a CNN for images, a text CNN for token numbers."""
+        x = splits.train.inputs
+        x = x if isinstance(x, Tensor) else next(iter(x.values()))
+        form = "tokens" if self.vocabulary else "vector" if x.ndim == 2 else "image"
+        allowed = BACKBONES[form]
+        name = allowed[0] if config.backbone == "auto" else config.backbone
+        if name not in allowed:
+            raise InputError(f"backbone = {name!r}: the inputs of {self.name} are {form}s; allowed: auto, {', '.join(allowed)}")
+        width, depth, dropout = config.width, config.depth, config.dropout
+        if name == "mlp":
+            return mlp(x.shape[1], width, depth, dropout)
+        if name == "cnn":
+            return cnn(tuple(x.shape[1:]), width, dropout)
+        if name == "text_cnn":
+            return text_cnn(self.vocabulary, width, dropout, self.tagging)
+        return transformer(self.vocabulary, x.shape[1], width, depth, dropout, tokens=self.tagging)
 
     def heads(self, width: int) -> dict[str, nn.Module]:
         """A fresh head (N, width) → (N, outputs) for every task: one linear layer."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..backbones import Backbone, Stage
+from ..config import RunConfig
 from ..tasks import Task
 from ..toy_problem import STARTS, losses
 from .base import Data, Split, Splits, shelf
@@ -55,9 +56,9 @@ class Toy(Data):
         one = Split(torch.ones(1, 1), {"l1": torch.zeros(1), "l2": torch.zeros(1)})
         return Splits(one, one, one)
 
-    def backbone(self, inputs: Tensor, width: int, depth: int, dropout: float, seed: int) -> Backbone:
-        start = torch.tensor(STARTS[seed % len(STARTS)])
-        return Backbone((Stage("point", lambda: Point(start)),), 2)
+    def backbone(self, splits: Splits, config: RunConfig) -> Backbone:
+        start = torch.tensor(STARTS[config.seed % len(STARTS)])
+        return Backbone((Stage("point", lambda: Point(start), 2),), 2)
 
     def heads(self, width: int) -> dict[str, nn.Module]:
         return {"l1": Loss(0), "l2": Loss(1)}

@@ -8,29 +8,17 @@ The K copies are trained side by side: an optimiser such as Adam, which treats e
 copy exactly what it would do alone.
 """
 
-from torch import Tensor, nn
-
 from ..backbones import Backbone
-from .base import Inputs, Sharing, run, shelf
+from .base import Partitioned, alone, shelf
 
 
 @shelf.register("single_task")
-class SingleTask(Sharing):
+class SingleTask(Partitioned):
     """K trunks, K heads; no block to bargain over."""
 
     paper = "Caruana 1997"
     independent = True
+    bargains = False
 
-    def build(self, backbone: Backbone) -> None:
-        self.trunks = nn.ModuleDict({task.name: nn.ModuleList(stage.build() for stage in backbone.stages) for task in self.tasks})
-
-    def encode(self, inputs: Inputs) -> dict[str, Tensor]:
-        if isinstance(inputs, Tensor):
-            inputs = {task.name: inputs for task in self.tasks}
-        return {name: run(trunk, inputs[name]) for name, trunk in self.trunks.items()}
-
-    def shared_blocks(self) -> dict[str, list[nn.Parameter]]:
-        return {}
-
-    def own_parameters(self, task: str) -> list[nn.Parameter]:
-        return [*self.trunks[task].parameters(), *self.heads[task].parameters()]
+    def partition(self, backbone: Backbone) -> list[list[list[str]]]:
+        return [alone(self.sorted) for _ in backbone.stages]

@@ -27,9 +27,11 @@ class Weighting(nn.Module):
     name: ClassVar[str]
     paper: ClassVar[str]
     needs: ClassVar[str] = "gramians"
-    """"losses" or "gramians"."""
+    """"losses", "gramians" or "jacobian"."""
     per_block: ClassVar[bool] = False
     """One set of weights a block of the sharing architecture, or one for the whole trunk."""
+    looks_again: ClassVar[bool] = False
+    """Whether it wants to see the losses of the same batch once more after the step."""
 
     Options: ClassVar[type[NoOptions]] = NoOptions
     """Its options: a subclass of `mtlstudy.shelf.Options`."""
@@ -45,6 +47,25 @@ class Weighting(nn.Module):
     def forward(self, losses: Tensor, gramians: Tensor | None) -> Weights:
         """losses (K,) detached, gramians (B, K, K) or None where they are not due → `Weights`."""
         raise NotImplementedError
+
+
+    def look(self, losses: Tensor) -> None:
+        """The losses (K,) of the last batch after the step; called where `looks_again`."""
+
+
+class JacobianWeighting(Weighting):
+    """A method that makes a direction of the task gradients themselves; there are no weights to record."""
+
+    needs = "jacobian"
+
+    def aggregate(self, J: Tensor) -> Tensor:
+        """J (K, P) task gradients on the shared parameters → direction d (P,)."""
+        raise NotImplementedError
+
+    def forward(self, losses: Tensor, gramians: Tensor | None = None) -> Weights:
+        """No weights: (0, K), (0,)."""
+        none = torch.zeros(0, self.K, dtype=torch.float64, device=losses.device)
+        return Weights(none, none.new_zeros(0, dtype=torch.int64))
 
 
 class GameOptions(NoOptions):
