@@ -33,8 +33,9 @@ class Study:
 
 
 def candidates(config: RunConfig, fixed: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """The profile's `trials` candidates: learning rates on a log grid for each dropout; static weights are drawn from the simplex,
-    a family's own options dealt out in turn (the middle candidate keeps the defaults), within the same number. A field in `fixed` keeps its value; with nothing left to tune there is one candidate, {}."""
+    """The profile's `trials` candidates: learning rates on a log grid for each dropout. Static weights are drawn from the simplex
+    and a family's own options dealt out in turn within the same number; the middle candidate keeps equal weights and defaults.
+    A field in `fixed` keeps its value; with nothing left to tune there is one candidate, {}."""
     profile = PROFILES[config.profile]
     rates = np.geomspace(*LEARNING_RATES, profile.trials // len(profile.dropouts))
     grid = [{"lr": float(f"{lr:.3g}"), "dropout": dropout} for dropout in profile.dropouts for lr in rates]

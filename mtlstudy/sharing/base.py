@@ -37,7 +37,7 @@ class Sharing(nn.Module):
     independent: ClassVar[bool] = False
     """Whether no parameter serves two tasks and nothing ties them; each task then selects its own checkpoint."""
     bargains: ClassVar[bool] = True
-    """Whether the task losses meet in shared parameters; where only a penalty ties the tasks, there is nothing to bargain over."""
+    """Whether the task losses meet in shared parameters; where a penalty alone ties tasks, there is nothing to bargain over."""
     searches: ClassVar[bool] = False
     """Whether `search` runs before training."""
     tuned: ClassVar[Mapping[str, Sequence[Any]]] = {}
@@ -45,7 +45,9 @@ class Sharing(nn.Module):
 
     Options: ClassVar[type[NoOptions]] = NoOptions
     """Its options: a subclass of `mtlstudy.shelf.Options`."""
-    stages: nn.ModuleList
+    options: Any
+    stages: Any
+    """One dictionary of copies (nn.ModuleDict) a stage, in an nn.ModuleList."""
 
     def __init__(
         self, backbone: Backbone, tasks: Sequence[Task], heads: Mapping[str, nn.Module], options: NoOptions,
@@ -75,8 +77,8 @@ class Sharing(nn.Module):
 
     @classmethod
     def search(cls, problem: "Problem", options: Any, found: dict[str, Any]) -> Iterable[dict[str, Any]]:
-        """Find the structure in pieces, each a state of plain values and tensors; goes on from `found`, the last piece that was kept;
-        the last one is the structure."""
+        """Find the structure in pieces, each a state of plain values and tensors, the last one the structure; goes on from
+        `found`, the last piece that was kept."""
         raise NotImplementedError
 
     def learned(self, inputs: Inputs) -> dict[str, Any]:
@@ -138,7 +140,7 @@ class Partitioned(Sharing):
                 h, key = done[path], next(self.key(c) for c in coalitions if task in c)
                 path = (*path, key)
                 if path not in done:
-                    done[path] = stage[key](h)  # type: ignore[index]
+                    done[path] = stage[key](h)
             z[task] = done[path]
         return z
 
@@ -146,7 +148,7 @@ class Partitioned(Sharing):
         for name, stage, coalitions in zip(self.names, self.stages, self.partitions, strict=True):
             for c in coalitions:
                 block = name if self.key(c) == "shared" else f"{name}.{self.key(c)}"
-                yield Use(block, sorted(c), list(stage[self.key(c)].parameters()))  # type: ignore[index]
+                yield Use(block, sorted(c), list(stage[self.key(c)].parameters()))
 
 
 class Problem(Protocol):
@@ -160,7 +162,7 @@ class Problem(Protocol):
         """Fresh heads."""
 
     def train(self, model: Sharing, steps: int, watch: Any = None) -> None:
-        """`steps` steps with equal weights from the model's present state; watch(M): Gramians (B, K, K) of every step's blocks."""
+        """`steps` steps with equal weights from the model's present state; watch(M (B, K, K)): Gramians of each step's blocks."""
 
 
 shelf: Shelf[type[Sharing]] = Shelf("mtlstudy.sharing")

@@ -33,11 +33,13 @@ class CrossStitch(Sharing):
 
         own: Annotated[float, Field(ge=0, le=1)] = 0.9
 
+    alpha: Any
+
     def build(self, backbone: Backbone) -> None:
         self.names = [stage.name for stage in backbone.stages]
         self.stages = nn.ModuleList(nn.ModuleDict({task: stage.build() for task in self.sorted}) for stage in backbone.stages)
         K = len(self.sorted)
-        own: float = self.options.own if K > 1 else 1.0  # type: ignore[attr-defined]
+        own: float = self.options.own if K > 1 else 1.0
         start = torch.eye(K) * own + (1 - torch.eye(K)) * (1 - own) / max(K - 1, 1)  # (K, K)
         rows = [{task: nn.Parameter(start[t].clone()) for t, task in enumerate(self.sorted)} for _ in self.names]
         self.alpha = nn.ModuleList(nn.ParameterDict(row) for row in rows)
@@ -45,21 +47,21 @@ class CrossStitch(Sharing):
     def represent(self, x: Tensor, tasks: Sequence[str]) -> dict[str, Tensor]:
         h = dict.fromkeys(self.sorted, x)
         for last, stage, alpha in zip(self._last(), self.stages, self.alpha, strict=True):
-            f = torch.stack([stage[task](h[task]) for task in self.sorted])  # type: ignore[index]  # (K, N, …)
+            f = torch.stack([stage[task](h[task]) for task in self.sorted])  # (K, N, …)
             wanted = tasks if last else self.sorted
-            h = {task: mixed(alpha[task], f) for task in wanted}  # type: ignore[index]
+            h = {task: mixed(alpha[task], f) for task in wanted}
         return h
 
     def usage(self) -> Iterable[Use]:
         for last, name, stage, alpha in zip(self._last(), self.names, self.stages, self.alpha, strict=True):
             yield Use(name, self.sorted, parameters(stage))
             for task in self.sorted:
-                yield Use(f"{name}.{task}" if last else name, [task] if last else self.sorted, [alpha[task]])  # type: ignore[index]
+                yield Use(f"{name}.{task}" if last else name, [task] if last else self.sorted, [alpha[task]])
 
     def _last(self) -> list[bool]:
         return [l == len(self.names) - 1 for l in range(len(self.names))]
 
     def learned(self, inputs: Inputs) -> dict[str, Any]:
         """α of every stage."""
-        alpha = [[row[task].tolist() for task in self.sorted] for row in self.alpha]  # type: ignore[index]
+        alpha = [[row[task].tolist() for task in self.sorted] for row in self.alpha]
         return {"alpha": dict(zip(self.names, alpha, strict=True)), "tasks": self.sorted}

@@ -36,6 +36,9 @@ class Hierarchical(Sharing):
         depths: dict[str, Annotated[int, Field(ge=1)]] | None = None
         shortcut: bool = True
 
+    shortcuts: Any
+    reads: Any
+
     def build(self, backbone: Backbone) -> None:
         self.depth = self.depths(backbone)
         used = backbone.stages[: max(self.depth.values())]
@@ -49,7 +52,7 @@ class Hierarchical(Sharing):
 
     def depths(self, backbone: Backbone) -> dict[str, int]:
         """Each task's depth, 1 to L."""
-        L, given = len(backbone.stages), self.options.depths  # type: ignore[attr-defined]
+        L, given = len(backbone.stages), self.options.depths
         if given is None:
             if all(task.level == 1 for task in self.tasks):
                 raise refuse(self.name, "these tasks have no order of levels, so it would be hard sharing; give depths")
@@ -65,18 +68,18 @@ class Hierarchical(Sharing):
     def below(self, task: str) -> list[str]:
         """The tasks that this one sees."""
         seen = [s for s in self.sorted if self.depth[s] < self.depth[task]]
-        return seen if self.options.shortcut else []  # type: ignore[attr-defined]
+        return seen if self.options.shortcut else []
 
     def represent(self, x: Tensor, tasks: Sequence[str]) -> dict[str, Tensor]:
         needed = {s for t in tasks for s in [t, *self.below(t)]}
         z: dict[str, Tensor] = {}
         h = x
         for l, stage in enumerate(self.stages[: max(self.depth[t] for t in tasks)], 1):
-            h = stage["shared"](h)  # type: ignore[index]
+            h = stage["shared"](h)
             at = {t: self.reads[t](h) for t in sorted(needed) if self.depth[t] == l}
             for t in at:
                 for s in self.below(t):
-                    at[t] = at[t] + self.shortcuts[t][s](z[s])  # type: ignore[index]
+                    at[t] = at[t] + self.shortcuts[t][s](z[s])
             z |= at
         return {t: z[t] for t in tasks}
 

@@ -1,7 +1,7 @@
 """Multi-gate mixture of experts: E trunks serve all tasks, and each task has a gate that mixes them for every example.
 
-Source: Ma, Zhao, Yi, Chen, Hong & Chi, *Modeling Task Relationships in Multi-task Learning with Multi-gate Mixture-of-Experts*, KDD
-2018, doi 10.1145/3219819.3220007.
+Source: Ma, Zhao, Yi, Chen, Hong & Chi, *Modeling Task Relationships in Multi-task Learning with Multi-gate Mixture-of-Experts*,
+KDD 2018, doi 10.1145/3219819.3220007.
 
     z_t = Σ_e softmax(A_t v(x))_e f_e(x)                   f_e: expert e, a whole trunk; v(x): what the gate sees; A_t (E, |v|)
 
@@ -34,9 +34,11 @@ class MMoE(Sharing):
 
         experts: Annotated[int, Field(ge=1, le=64)] = 3
 
+    gates: Any
+
     def build(self, backbone: Backbone) -> None:
         self.names = [stage.name for stage in backbone.stages]
-        E: int = self.options.experts  # type: ignore[attr-defined]
+        E: int = self.options.experts
         self.experts = [f"expert{e + 1}" for e in range(E)]
         self.stages = nn.ModuleList(nn.ModuleDict({e: stage.build() for e in self.experts}) for stage in backbone.stages)
         self.gates = nn.ModuleDict(
@@ -44,7 +46,7 @@ class MMoE(Sharing):
         )
 
     def represent(self, x: Tensor, tasks: Sequence[str]) -> dict[str, Tensor]:
-        f = torch.stack([run([stage[e] for stage in self.stages], x) for e in self.experts], 1)  # type: ignore[index]  # (N, E, …)
+        f = torch.stack([run([stage[e] for stage in self.stages], x) for e in self.experts], 1)  # (N, E, …)
         return {task: mixture(self.gates[task](x), f) for task in tasks}
 
     def usage(self) -> Iterable[Use]:

@@ -29,7 +29,7 @@ class Partial(Partitioned):
 
     def partition(self, backbone: Backbone) -> list[list[list[str]]]:
         L = len(backbone.stages)
-        s: int = L - 1 if self.options.shared is None else self.options.shared  # type: ignore[attr-defined]
+        s: int = L - 1 if self.options.shared is None else self.options.shared
         if s > L:
             raise refuse(self.name, f"shared = {s}, but the backbone has {L} stages; allowed: 0 to {L}")
         return [[self.sorted] if stage < s else alone(self.sorted) for stage in range(L)]

@@ -7,8 +7,8 @@ Source: Ruder, Bingel, Augenstein & Søgaard, *Latent Multi-Task Architecture Le
     Ω = γ Σ_t Σ_l Σ_{g<g'} ‖G_tg^l (G_tg'^l)ᵀ‖²_F           subspaces of one task are drawn to be orthogonal
 
 f_s^l is task s's stage, its features cut into G equal subspaces; G_tg are the rows of the stage's last weight matrix that make
-subspace g (the columns of an embedding). α starts near its own subspace and β near the last stage, as published. What differs from
-the paper: any stages in place of LSTMs; a stage of several parallel matrices (the text CNN's windows) pays no orthogonality.
+subspace g (the columns of an embedding). α starts near its own subspace and β near the last stage, as published. What differs
+from the paper: any stages in place of LSTMs; a stage of several parallel matrices (the text CNN's windows) pays no orthogonality.
 """
 
 from collections.abc import Iterable, Sequence
@@ -38,15 +38,19 @@ class Sluice(Sharing):
         own: Annotated[float, Field(gt=0, le=1)] = 0.9
         orthogonality: Annotated[float, Field(ge=0)] = 1e-3
 
+    alpha: Any
+    beta: Any
+    reads: Any
+
     def build(self, backbone: Backbone) -> None:
-        G: int = self.options.subspaces  # type: ignore[attr-defined]
+        G: int = self.options.subspaces
         for stage in backbone.stages:
             if stage.width % G:
                 raise refuse(self.name, f"stage {stage.name} has {stage.width} features, which {G} subspaces do not divide")
         self.names, self.widths = [s.name for s in backbone.stages], [s.width for s in backbone.stages]
         self.stages = nn.ModuleList(nn.ModuleDict({t: s.build() for t in self.sorted}) for s in backbone.stages)
         self.reads = nn.ModuleList(nn.ModuleDict({t: s.read() for t in self.sorted}) for s in backbone.stages)
-        K, L, own = len(self.sorted), len(self.names), self.options.own  # type: ignore[attr-defined]
+        K, L, own = len(self.sorted), len(self.names), self.options.own
         start = near(torch.eye(K * G), own).view(K, G, K * G)
         self.alpha = nn.ModuleList(
             nn.ParameterDict({t: nn.Parameter(start[i].clone()) for i, t in enumerate(self.sorted)}) for _ in self.names
@@ -55,23 +59,23 @@ class Sluice(Sharing):
         self.beta = nn.ParameterDict({t: nn.Parameter(last.clone()) for t in self.sorted})
 
     def represent(self, x: Tensor, tasks: Sequence[str]) -> dict[str, Tensor]:
-        G: int = self.options.subspaces  # type: ignore[attr-defined]
+        G: int = self.options.subspaces
         h, z = dict.fromkeys(self.sorted, x), dict.fromkeys(tasks, torch.zeros((), device=x.device))
         for l, (stage, alpha, reads) in enumerate(zip(self.stages, self.alpha, self.reads, strict=True)):
-            f = [stage[task](h[task]) for task in self.sorted]  # type: ignore[index]
+            f = [stage[task](h[task]) for task in self.sorted]
             parts = torch.stack([part for out in f for part in out.chunk(G, axis(out))])  # (K·G, N, …)
             wanted = tasks if l == len(self.names) - 1 else self.sorted
             for task in wanted:
-                h[task] = torch.cat(mixed(alpha[task], parts).unbind(), axis(f[0]))  # type: ignore[index]
+                h[task] = torch.cat(mixed(alpha[task], parts).unbind(), axis(f[0]))
             for task in tasks:
-                z[task] = z[task] + self.beta[task][l] * reads[task](h[task])  # type: ignore[index]
+                z[task] = z[task] + self.beta[task][l] * reads[task](h[task])
         return z
 
     def penalty(self) -> Tensor | None:
-        G, gamma = self.options.subspaces, self.options.orthogonality  # type: ignore[attr-defined]
+        G, gamma = self.options.subspaces, self.options.orthogonality
         terms = []
         for stage, width in zip(self.stages, self.widths, strict=True):
-            for copy in stage.values():  # type: ignore[operator]
+            for copy in stage.values():
                 subspaces = rows(copy, width)
                 if subspaces is not None:
                     terms += [(a @ b.mT).square().sum() for a, b in combinations(subspaces.chunk(G), 2)]
@@ -82,13 +86,13 @@ class Sluice(Sharing):
             yield Use(name, self.sorted, parameters(stage))
             last = l == len(self.names) - 1
             for t in self.sorted:
-                yield Use(f"{name}.{t}" if last else name, [t] if last else self.sorted, [alpha[t]])  # type: ignore[index]
+                yield Use(f"{name}.{t}" if last else name, [t] if last else self.sorted, [alpha[t]])
         for t in self.sorted:
-            yield Use(f"read.{t}", [t], [self.beta[t], *parameters(*(reads[t] for reads in self.reads))])  # type: ignore[index]
+            yield Use(f"read.{t}", [t], [self.beta[t], *parameters(*(reads[t] for reads in self.reads))])
 
     def learned(self, inputs: Inputs) -> dict[str, Any]:
         """α and β."""
-        alpha = [torch.cat([row[t] for t in self.sorted]).tolist() for row in self.alpha]  # type: ignore[index]
+        alpha = [torch.cat([row[t] for t in self.sorted]).tolist() for row in self.alpha]
         beta = {t: self.beta[t].tolist() for t in self.sorted}
         return {"alpha": dict(zip(self.names, alpha, strict=True)), "beta": beta, "stages": self.names, "tasks": self.sorted}
 

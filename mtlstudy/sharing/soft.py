@@ -41,13 +41,13 @@ class Soft(Partitioned):
     def build(self, backbone: Backbone) -> None:
         super().build(backbone)
         for stage in self.stages:
-            first, *others = stage.values()  # type: ignore[operator]
+            first, *others = stage.values()
             for other in others:
                 other.load_state_dict(first.state_dict())
 
     def trunks(self) -> list[Tensor]:
         """θ_t of every task, flattened (P,)."""
-        own = [parameters(*(stage[task] for stage in self.stages)) for task in self.sorted]  # type: ignore[index]
+        own = [parameters(*(stage[task] for stage in self.stages)) for task in self.sorted]
         return [torch.cat([p.reshape(-1) for p in trunk]) for trunk in own]
 
     def penalty(self) -> Tensor | None:

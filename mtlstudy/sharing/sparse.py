@@ -1,13 +1,14 @@
 """Sparse sharing: one trunk, and for each task a binary mask of the weights it uses, found by iterative magnitude pruning.
 
-Source: Sun, Shao, Li, Liu, Yan, Qiu & Huang, *Learning Sparse Sharing Architectures for Multiple Tasks*, AAAI 2020, arXiv 1911.05034.
+Source: Sun, Shao, Li, Liu, Yan, Qiu & Huang, *Learning Sparse Sharing Architectures for Multiple Tasks*, AAAI 2020, arXiv
+1911.05034.
 
     ŷ_t = h_t(f(x; θ ⊙ m_t)),   m_t ∈ {0, 1}^P
 
-Search, for each task from the same θ₀: train alone, prune the smallest weights of all stages together, go back to θ₀; after R rounds
-the density ρ is left (a round keeps ρ^(1/R)). Then all tasks are trained together from θ₀, each through its mask. Density 1 is
-hard sharing. Biases and norms are not pruned. What differs from the paper: the density is an option, and the last round's mask is
-taken; there the round is chosen on validation, and a multi-task warm-up may come first.
+Search, for each task from the same θ₀: train alone, prune the smallest weights of all stages together, go back to θ₀; after R
+rounds the density ρ is left (a round keeps ρ^(1/R)). Then all tasks are trained together from θ₀, each through its mask. Density
+1 is hard sharing. Biases and norms are not pruned. What differs from the paper: the density is an option, and the mask of the last
+round is taken; there the round is chosen on validation, and a multi-task warm-up may come first.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -55,7 +56,7 @@ class Sparse(Sharing):
                 p.data *= torch.stack(kept).any(0)  # what no task uses is zero, and stays so
 
     def _stages(self) -> list[nn.Module]:
-        return [stage["shared"] for stage in self.stages]  # type: ignore[index]
+        return [stage["shared"] for stage in self.stages]
 
     def _name(self, task: str, l: int, weight: str) -> str:
         return f"mask/{task}/{l}/{weight}".replace(".", "/")
@@ -128,7 +129,7 @@ class Pruned(Partitioned):
         found: Any = self.structure
         for task in self.sorted:
             for l, stage in enumerate(self.stages):
-                copy = stage[task]  # type: ignore[index]
+                copy = stage[task]
                 copy.load_state_dict(found["start"][l])
                 for name, p in matrices(copy).items():
                     mask = found["masks"][task][l][name]
@@ -137,8 +138,9 @@ class Pruned(Partitioned):
 
     def prune(self, task: str, keep: float) -> list[dict[str, Tensor]]:
         """The masks after this round: the largest `keep` of the weights left, over all stages together."""
-        weights = [matrices(stage[task]) for stage in self.stages]  # type: ignore[index]
-        masks: list[Mapping[str, Tensor]] = self.structure["masks"][task]  # type: ignore[index]
+        weights = [matrices(stage[task]) for stage in self.stages]
+        found: Any = self.structure
+        masks = found["masks"][task]
         left = torch.cat(
             [p.detach().cpu().abs()[mask[n]] for stage, mask in zip(weights, masks, strict=True) for n, p in stage.items()]
         )

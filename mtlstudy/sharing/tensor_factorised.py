@@ -1,14 +1,15 @@
 """Deep multi-task representation learning by tensor factorisation: the stacked weights are a product that is learned as such.
 
-Source: Yang & Hospedales, *Deep Multi-Task Representation Learning: A Tensor Factorisation Approach*, ICLR 2017, arXiv 1605.06391.
+Source: Yang & Hospedales, *Deep Multi-Task Representation Learning: A Tensor Factorisation Approach*, ICLR 2017, arXiv
+1605.06391.
 
     laf:     W_t = L s_t                               L (∏D, r), s_t (r)
     tucker:  W_t = S ×_1 U_1 … ×_n U_n ×_{n+1} u_t     S (r_1, …, r_n, r), U_i (D_i, r_i), u_t (r)
     tt:      W_t = G_1 G_2 … G_n u_t                   G_i (r_{i−1}, D_i, r_i), u_t (r_n)
 
-W_t (D_1, …, D_n) is task t's weight of a layer; the vectors s_t and u_t are task t's, everything else is shared. As in the paper the
-factors start as the (truncated) decomposition of K independently initialised weights; there a threshold on its error sets the ranks,
-here a share of the full ranks does. Biases and norms are each task's own.
+W_t (D_1, …, D_n) is task t's weight of a layer; the vectors s_t and u_t are task t's, everything else is shared. As in the paper
+the factors start as the (truncated) decomposition of K independently initialised weights; there a threshold on its error sets
+the ranks, here a share of the full ranks does. Biases and norms are each task's own.
 """
 
 from collections.abc import Iterable, Sequence
@@ -38,6 +39,8 @@ class TensorFactorised(Sharing):
         form: Literal["laf", "tucker", "tt"] = "laf"
         rank: Annotated[float, Field(gt=0, le=1)] = 0.5
 
+    factors: Any
+
     def build(self, backbone: Backbone) -> None:
         self.names = [stage.name for stage in backbone.stages]
         self.stages, self.factors = nn.ModuleList(), nn.ModuleList()
@@ -58,23 +61,23 @@ class TensorFactorised(Sharing):
         for task in tasks:
             h = x
             for stage, factors in zip(self.stages, self.factors, strict=True):
-                composed = {name.replace("/", "."): factor(task) for name, factor in factors.items()}  # type: ignore[operator]
-                h = functional_call(stage[task], composed, (h,))  # type: ignore[index]
+                composed = {name.replace("/", "."): factor(task) for name, factor in factors.items()}
+                h = functional_call(stage[task], composed, (h,))
             z[task] = h
         return z
 
     def usage(self) -> Iterable[Use]:
         for name, stage, factors in zip(self.names, self.stages, self.factors, strict=True):
-            for factor in factors.values():  # type: ignore[operator]
+            for factor in factors.values():
                 yield Use(name, self.sorted, list(factor.shared))
                 yield from (Use(f"{name}.{task}", [task], [factor.own[task]]) for task in self.sorted)
-            yield from (Use(f"{name}.{task}", [task], parameters(stage[task])) for task in self.sorted)  # type: ignore[index]
+            yield from (Use(f"{name}.{task}", [task], parameters(stage[task])) for task in self.sorted)
 
     def learned(self, inputs: Inputs) -> dict[str, Any]:
         """Singular values of every stacked weight (∏D, K), as shares of the largest."""
         found = {}
         for name, factors in zip(self.names, self.factors, strict=True):
-            for weight, factor in factors.items():  # type: ignore[operator]
+            for weight, factor in factors.items():
                 stacked = torch.stack([factor(task).detach().reshape(-1) for task in self.sorted], -1)
                 values = torch.linalg.svdvals(stacked)
                 found[f"{name}.{weight.replace('/', '.')}"] = (values / values.max().clamp_min(1e-30)).tolist()

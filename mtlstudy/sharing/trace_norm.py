@@ -41,7 +41,7 @@ class TraceNorm(Partitioned):
     def stacked(self) -> Iterator[tuple[str, Tensor]]:
         """The name of each weight and W (D_1, …, D_n, K)."""
         for name, stage in zip(self.names, self.stages, strict=True):
-            own = [matrices(stage[task]) for task in self.sorted]  # type: ignore[index]
+            own = [matrices(stage[task]) for task in self.sorted]
             for weight in own[0]:
                 yield f"{name}.{weight}", torch.stack([copy[weight] for copy in own], -1)
 
@@ -66,4 +66,5 @@ def unfoldings(W: Tensor, kind: str) -> list[Tensor]:
 def relative(A: Tensor) -> list[float]:
     """Singular values of A as shares of the largest."""
     values = torch.linalg.svdvals(A.detach())
-    return (values / values.max().clamp_min(1e-30)).tolist()  # type: ignore[no-any-return]
+    shares: list[float] = (values / values.max().clamp_min(1e-30)).tolist()
+    return shares

@@ -156,7 +156,7 @@ def test_state_dict_round_trip(name, kind):
 @pytest.mark.parametrize(("name", "kind"), CASES)
 def test_parameters_are_counted_as_used(name, kind):
     """By hand, and as the weights that any output depends on (for sparse: whose gradient is ever other than 0)."""
-    model, x, targets = build(name, kind)
+    model, _, _ = build(name, kind)
     assert model.parameter_count() == by_hand(name, kind)
     used = sum(p.numel() for p in set(model.parameters()))
     if name == "sparse":
@@ -265,7 +265,7 @@ def test_refusals_say_why():
         build("hierarchical", "mlp", depths=None)
     with pytest.raises(InputError, match="allowed: 1 to 2"):
         build("hierarchical", "mlp", depths={"a": 3})
-    with pytest.raises(InputError, match="did you mean|allowed: a, b, c"):
+    with pytest.raises(InputError, match="allowed: a, b, c"):
         build("hierarchical", "mlp", depths={"z": 1})
     with pytest.raises(InputError, match="subspaces do not divide"):
         build("sluice", "mlp", subspaces=3)

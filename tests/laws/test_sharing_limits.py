@@ -56,8 +56,10 @@ def test_recon_with_every_stage_specific_is_single_task(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("family", "options", "frozen"), [("cross_stitch", {"own": 1.0}, "alpha"),
-                                                           ("sluice", {"own": 1.0, "orthogonality": 0.0}, ("alpha", "beta"))])  # fmt: skip
+@pytest.mark.parametrize(
+    ("family", "options", "frozen"),
+    [("cross_stitch", {"own": 1.0}, "alpha"), ("sluice", {"own": 1.0, "orthogonality": 0.0}, ("alpha", "beta"))],
+)
 def test_unmixed_trunks_are_single_task(family, options, frozen, kind):
     """With the identity for mixing, and as long as it stays the identity."""
     one, x, targets = build(family, kind, **options)
