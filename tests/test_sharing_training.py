@@ -26,6 +26,14 @@ def test_it_trains_and_records(family):
     assert (searched > 0) == sharing.get(family).searches
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_it_trains_on_inputs_of_each_tasks_own(family):
+    options = {"tasks": 3, "train": 80, "multi_input": True}
+    weighting = "nash" if sharing.get(family).bargains else "equal"
+    run = fit(config(family, data_options=options, weighting=weighting, temperature=1.0), progress=False)
+    assert run.status == "done" and set(run.record["results"]["test"]) == {"task1", "task2", "task3"}
+
+
 @pytest.mark.parametrize("weighting", ["uncertainty", "nash", "block_nash", "equal_norm"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_it_meets_every_kind_of_weighting_or_says_why_not(family, weighting):

@@ -30,7 +30,8 @@ class Synthetic(Data):
     notes = "집단 구조가 알려져 있어 구조 복원을 잴 수 있다. 교사와 표본 모두 시드로 뽑는다."
 
     class Options(Options):
-        """tasks: K; groups: hidden groups; rho: relatedness inside a group; train: examples; inputs: dimensions; noise: σ."""
+        """tasks: K; groups: hidden groups; rho: relatedness inside a group; train: examples; inputs: dimensions; noise: σ;
+        multi_input: each task has `train` examples of its own, in place of all tasks on the same ones."""
 
         tasks: Annotated[int, Field(ge=1, le=64)] = 6
         groups: Annotated[int, Field(ge=1, le=64)] = 2
@@ -38,6 +39,7 @@ class Synthetic(Data):
         train: Annotated[int, Field(ge=10, le=100_000)] = 1000
         inputs: Annotated[int, Field(ge=1, le=1000)] = 20
         noise: Annotated[float, Field(ge=0)] = 0.1
+        multi_input: bool = False
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -53,7 +55,8 @@ class Synthetic(Data):
         def draw(*shape: int) -> Tensor:
             return torch.randn(*shape, generator=generator)
 
-        sizes = [o.train, 500, 2000]
+        copies = o.tasks if o.multi_input else 1
+        sizes = [o.train * copies, 500 * copies, 2000 * copies]
         x = draw(sum(sizes), o.inputs)
         phi, psi = draw(o.groups, o.inputs, 16), draw(o.tasks, o.inputs, 16)  # first layers of the teachers
         v = draw(o.tasks, 16)
@@ -62,10 +65,17 @@ class Synthetic(Data):
             features = o.rho**0.5 * _tanh(x, phi[g]) + (1 - o.rho) ** 0.5 * _tanh(x, psi[t])
             columns.append(features @ v[t])
         y = torch.stack(columns, 1)  # (N, K)
-        y = y / y[: o.train].std(0) + o.noise * draw(*y.shape)
-        y = (y - y[: o.train].mean(0)) / y[: o.train].std(0)
-        parts = zip(x.split(sizes), y.split(sizes), strict=True)
-        return Splits(*(Split(a, {task.name: b[:, i] for i, task in enumerate(self.tasks)}) for a, b in parts))
+        y = y / y[: sizes[0]].std(0) + o.noise * draw(*y.shape)
+        y = (y - y[: sizes[0]].mean(0)) / y[: sizes[0]].std(0)
+        return Splits(*(self._split(a, b) for a, b in zip(x.split(sizes), y.split(sizes), strict=True)))
+
+    def _split(self, x: Tensor, y: Tensor) -> Split:
+        """x (N, inputs), y (N, K) → all tasks on all examples, or the examples dealt out in turn."""
+        names = [task.name for task in self.tasks]
+        if not self.options.multi_input:
+            return Split(x, {name: y[:, t] for t, name in enumerate(names)})
+        K = len(names)
+        return Split({name: x[t::K] for t, name in enumerate(names)}, {name: y[t::K, t] for t, name in enumerate(names)})
 
 
 def _tanh(x: Tensor, layer: Tensor) -> Tensor:

@@ -271,3 +271,24 @@ def test_refusals_say_why():
         build("sluice", "mlp", subspaces=3)
     with pytest.raises(InputError, match="allowed: 0 to 2"):
         build("partial", "mlp", shared=3)
+
+
+@pytest.mark.parametrize("kind", BACKBONES)
+def test_initialisation_is_as_published(kind):
+    """Cross-stitch near the identity, sluice near its own subspace and the last stage, experts apart from one another."""
+    stitch = build("cross_stitch", kind)[0]
+    for rows in stitch.alpha:
+        alpha = torch.stack([rows[t].detach() for t in "abc"])
+        assert torch.allclose(alpha, torch.full((3, 3), 0.05) + 0.85 * torch.eye(3))
+    sluice = build("sluice", kind)[0]
+    for rows in sluice.alpha:
+        alpha = torch.cat([rows[t].detach() for t in "abc"])
+        assert torch.allclose(alpha, torch.full((6, 6), 0.02) + 0.88 * torch.eye(6))
+    assert all(sluice.beta[t][-1].item() == pytest.approx(0.9) and sluice.beta[t].sum().item() == pytest.approx(1) for t in "abc")
+    for name in ("mmoe", "ple"):
+        model = build(name, kind)[0]
+        for stage in model.stages:
+            first = [next(p for p in expert.parameters() if p.ndim > 1) for expert in stage.values()]
+            assert all(not torch.equal(a, b) for i, a in enumerate(first) for b in first[:i])
+    soft = build("soft", kind)[0]
+    assert soft.penalty().item() == 0  # the trunks start from one and the same
