@@ -176,10 +176,11 @@ class Windows(nn.Module):
 
     def __init__(self, a: int, b: int) -> None:
         super().__init__()
-        self.sizes = nn.ModuleList(nn.Conv1d(a, b, k, padding="same") for k in (3, 4, 5))
+        self.sizes = nn.ModuleList(nn.Conv1d(a, b, k) for k in (3, 4, 5))
 
     def forward(self, h: Tensor) -> Tensor:
-        out = torch.cat([conv(h.mT) for conv in self.sizes], 1).relu().mT
+        windows = [conv(nn.functional.pad(h.mT, ((k - 1) // 2, k // 2))) for k, conv in zip((3, 4, 5), self.sizes, strict=True)]
+        out = torch.cat(windows, 1).relu().mT
         return out * present(h)
 
 

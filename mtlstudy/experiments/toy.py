@@ -33,7 +33,7 @@ PROFILE_OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
 """torchjd takes one game at a time, CAGrad's a convex program of some milliseconds: the quick profile holds their weights for
 some steps and says so in every row (`solved_every`); the steps themselves are the paper's in both profiles."""
 KINDS, NONE_SOLVED = torch.arange(len(Status)), torch.tensor([-1])
-SOURCES = ("toy_problem", "nash", "weighting.equal", "weighting.equal_norm", "weighting.torchjd")
+SOURCES = ("toy_problem", "nash", "weighting.equal", "weighting.equal_norm", "weighting.torchjd_gramians")
 
 
 def __getattr__(name: str) -> Any:

@@ -3,7 +3,7 @@
 All state is in buffers, so that `state_dict` makes a resumed run exact.
 """
 
-from typing import Annotated, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import torch
 from pydantic import Field
@@ -12,6 +12,9 @@ from torch import Tensor, nn
 from ..nash import Status
 from ..shelf import Options as NoOptions
 from ..shelf import Shelf
+
+KINDS = {"losses": "loss", "gramians": "gramian", "jacobian": "jacobian"}
+"""What a weighting needs → its kind."""
 
 
 class Weights(NamedTuple):
@@ -27,7 +30,9 @@ class Weighting(nn.Module):
     name: ClassVar[str]
     paper: ClassVar[str]
     needs: ClassVar[str] = "gramians"
-    """"losses", "gramians" or "jacobian"."""
+    """ "losses", "gramians" or "jacobian"."""
+    kind: ClassVar[str] = "gramian"
+    """ "loss", "gramian" or "jacobian", as listings show it: follows from `needs`."""
     per_block: ClassVar[bool] = False
     """One set of weights a block of the sharing architecture, or one for the whole trunk."""
     looks_again: ClassVar[bool] = False
@@ -35,6 +40,10 @@ class Weighting(nn.Module):
 
     Options: ClassVar[type[NoOptions]] = NoOptions
     """Its options: a subclass of `mtlstudy.shelf.Options`."""
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        cls.kind = KINDS[cls.needs]
 
     def __init__(self, tasks: int, blocks: int, options: NoOptions) -> None:
         super().__init__()
@@ -47,7 +56,6 @@ class Weighting(nn.Module):
     def forward(self, losses: Tensor, gramians: Tensor | None) -> Weights:
         """losses (K,) detached, gramians (B, K, K) or None where they are not due → `Weights`."""
         raise NotImplementedError
-
 
     def look(self, losses: Tensor) -> None:
         """The losses (K,) of the last batch after the step; called where `looks_again`."""

@@ -1,91 +1,155 @@
-"""Weightings of the library TorchJD, through one adapter: they are used, not rewritten.
+"""The adapters to the library TorchJD, one a kind of weighting: its methods are used, not rewritten.
 
 Source: Quinton & Rey, *Jacobian Descent for Multi-Objective Optimization*, arXiv 2406.16232 (the library torchjd); each method's
-own paper stands in its class. A torchjd weighting maps one Gramian M (K, K) to weights (K,); here it is called block by block.
+own paper stands in its class, in torchjd_gramians, torchjd_losses and torchjd_jacobians, where a further one is a class of
+four lines. torchjd is imported when such a weighting is made, not before.
 
-torchjd is imported when such a weighting is made, not before. A further method is one more class of four lines.
+What torchjd has and this shelf has not, and why:
+
+    Krum, TrimmedMean       hold out against forged gradients of other machines; no balance of tasks
+    NashMTL                 `nash` solves the same game exactly
+    Constant, Mean, Sum     `static` and `equal`
+    MoDo, SDMGrad           need gradients of two or three independent batches a step
+    COSMOS                  is a model that is told the preference at its input; the objective alone is another method
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from ..errors import InputError
 from ..nash import Status
-from .base import GameOptions, GameWeighting, Weights, shelf
+from ..shelf import Options
+from .base import GameOptions, GameWeighting, JacobianWeighting, LossWeighting, Weighting, Weights
 
 
-class TorchJD(GameWeighting):
-    """The adapter. `torchjd_class` names a class of torchjd.aggregation; the options but `update_every` are its arguments.
+class TorchJD(Weighting):
+    """What the adapters share: how an object of torchjd is made, what of it is saved, where its random numbers come from.
 
-    A method that draws random numbers draws them from a seed that is the count of steps, a buffer: a resumed run is exact, and
-    the caller's generator is left as it was. Weights that are not finite become 0 (no update) and are reported as NON_FINITE.
+    torchjd_class: its name in the library; state: the attributes in which its objects remember something, all of which go into
+    `state_dict`; state_device: where they must lie, if not where they were. random: draws come from a seed made of the run's and the
+    count of steps, both buffers, so that a resumed run is exact, and the caller's generator is left as it was.
     """
 
+    library: ClassVar[str] = "torchjd.aggregation"
     torchjd_class: ClassVar[str]
+    state: ClassVar[tuple[str, ...]] = ()
+    state_device: ClassVar[str | None] = None
     random: ClassVar[bool] = False
+    step: Tensor
+    origin: Tensor
+    methods: list[Any]
+    """The objects of torchjd: one a block."""
 
-    def __init__(self, tasks: int, blocks: int, options: GameOptions) -> None:
+    def __init__(self, tasks: int, blocks: int, options: Any) -> None:
         super().__init__(tasks, blocks, options)
+        self.register_buffer("origin", torch.tensor(torch.initial_seed() % 2**31))
+
+    def arguments(self) -> dict[str, Any]:
+        """What the object of torchjd is made with: the options but `update_every`."""
+        return self.options.model_dump(exclude={"update_every"})
+
+    def make(self) -> Any:
+        """A new object of torchjd; `InputError` where the library, or a solver that it calls, is missing."""
         try:
-            library = import_module("torchjd.aggregation")
-            self.method: Any = getattr(library, self.torchjd_class)(**options.model_dump(exclude={"update_every"}))
+            return getattr(import_module(self.library), self.torchjd_class)(**self.arguments())
         except ImportError as missing:
             raise InputError(f"weighting = {self.name!r} needs torchjd ({missing}); pip install 'mtlstudy[study]'") from None
 
+    def holders(self) -> list[Any]:
+        """The objects that have the attributes `state`."""
+        return self.methods
+
+    def get_extra_state(self) -> list[dict[str, Any]]:
+        """The attributes `state` of every object."""
+        return [{name: copied(getattr(holder, name)) for name in self.state} for holder in self.holders()]
+
+    def set_extra_state(self, state: list[dict[str, Any]]) -> None:
+        """Put them back."""
+        for holder, values in zip(self.holders(), state, strict=True):
+            for name, value in values.items():
+                setattr(holder, name, copied(value, self.state_device))
+
+    @contextmanager
+    def drawing(self, device: torch.device) -> Iterator[None]:
+        """Random numbers inside are those of this step; the caller's generators stay as they were."""
+        if not self.random:
+            yield
+            return
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            seed = (int(self.origin) * 1_000_003 + int(self.step)) % 2**63
+            torch.default_generator.manual_seed(seed)
+            if device.type == "cuda":
+                torch.cuda.manual_seed(seed)
+            yield
+
+
+class TorchJDGramian(TorchJD, GameWeighting):
+    """A torchjd weighting, Gramian M (K, K) → weights (K,), block by block.
+
+    Weights that are not finite become 0 (no update) and are reported as NON_FINITE.
+    """
+
+    def __init__(self, tasks: int, blocks: int, options: GameOptions) -> None:
+        super().__init__(tasks, blocks, options)
+        self.methods = [self.make() for _ in range(blocks)]
+
     def game(self, gramians: Tensor) -> Weights:
-        weights = self.solve(gramians)
+        known = torch.isfinite(gramians).all(-1).all(-1).tolist()
+        with self.drawing(gramians.device):
+            weights = torch.stack(
+                [
+                    method(M) if finite else torch.full_like(M[0], torch.nan)
+                    for method, M, finite in zip(self.methods, gramians, known, strict=True)
+                ]
+            )
         finite = torch.isfinite(weights).all(-1)  # (B,)
         status = torch.where(finite, int(Status.SOLVED), int(Status.NON_FINITE))
         return Weights(torch.where(finite[:, None], weights, 0.0), status)
 
-    def solve(self, gramians: Tensor) -> Tensor:
-        """torchjd's weights of gramians (B, K, K), block by block: (B, K)."""
-        if not self.random:
-            return torch.stack([self.method(M) for M in gramians])
-        callers = torch.get_rng_state()
-        torch.default_generator.manual_seed(int(self.step))  # torchjd draws on the CPU
-        try:
-            return torch.stack([self.method(M) for M in gramians])
-        finally:
-            torch.set_rng_state(callers)
+
+class TorchJDLoss(TorchJD, LossWeighting):
+    """A torchjd scalarizer, losses (K,) → objective. A call of `forward` is a step; `objective` may be asked again within it."""
+
+    library = "torchjd.scalarization"
+
+    def __init__(self, tasks: int, blocks: int, options: Options) -> None:
+        super().__init__(tasks, blocks, options)
+        self.register_buffer("step", torch.zeros((), dtype=torch.int64))
+        self.method = self.make()  # a submodule: its parameters are trained with the model's
+        self.methods = [self.method]
+
+    def forward(self, losses: Tensor, gramians: Tensor | None = None) -> Weights:
+        self.step += 1
+        return super().forward(losses)
+
+    def objective(self, losses: Tensor) -> Tensor:
+        with self.drawing(losses.device):
+            value: Tensor = self.method(losses)
+        return value
 
 
-@shelf.register("pcgrad")
-class PCGrad(TorchJD):
-    """Each task gradient is projected off those it conflicts with, in random order; the results are summed."""
+class TorchJDJacobian(TorchJD, JacobianWeighting):
+    """A torchjd aggregator, task gradients J (K, P) → direction (P,). One that is not finite is handed on as it is."""
 
-    paper = "Yu et al. 2020, arXiv 2001.06782"
-    torchjd_class = "PCGradWeighting"
-    random = True
+    def __init__(self, tasks: int, blocks: int, options: Options) -> None:
+        super().__init__(tasks, blocks, options)
+        self.register_buffer("step", torch.zeros((), dtype=torch.int64))
+        self.methods = [self.make()]
 
-
-@shelf.register("cagrad")
-class CAGrad(TorchJD):
-    """The direction of best worst descent in a ball of radius c‖g₀‖ around the mean gradient g₀; a convex program a step."""
-
-    paper = "Liu et al. 2021, arXiv 2110.14048"
-    torchjd_class = "CAGradWeighting"
-
-    class Options(GameOptions):
-        """update_every; c: radius of the ball (the paper: 0 ≤ c < 1; 0.4 there and in the Nash-MTL paper's comparison)."""
-
-        c: Annotated[float, Field(ge=0, lt=1)] = 0.4
+    def aggregate(self, J: Tensor) -> Tensor:
+        with self.drawing(J.device):
+            d: Tensor = self.methods[0](J)
+        self.step += 1
+        return d
 
 
-@shelf.register("mgda")
-class MGDA(TorchJD):
-    """The shortest vector in the convex hull of the task gradients, by Frank–Wolfe."""
-
-    paper = "Désidéri 2012; Sener & Koltun 2018, arXiv 1810.04650"
-    torchjd_class = "MGDAWeighting"
-
-    class Options(GameOptions):
-        """update_every; epsilon: a Frank–Wolfe step below it ends the search; max_iters: steps at most (of two tasks the first is
-        exact)."""
-
-        epsilon: Annotated[float, Field(gt=0)] = 1e-3
-        max_iters: Annotated[int, Field(ge=1)] = 100
+def copied(value: Any, device: str | None = None) -> Any:
+    """A copy of a value whose tensors, also those in a list or tuple, share no memory with it."""
+    if isinstance(value, Tensor):
+        return value.to(device=device, copy=True)
+    return type(value)(copied(item, device) for item in value) if isinstance(value, list | tuple) else value
