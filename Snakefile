@@ -9,18 +9,22 @@ DEVICE = config.get("device", "auto")
 DATA = ["multi_mnist", "yeast"]
 WEIGHTINGS = ["equal", "scale_invariant", "uncertainty", "static", "equal_norm", "nash", "block_nash"]
 METHODS = ["single_task.equal", *(f"hard.{weighting}" for weighting in WEIGHTINGS)]
-NOTEBOOKS = ["solver", "toy", "first_comparison"]
-TABLE_OF = {"solver": "solver", "toy": "toy", "first_comparison": "comparison"}
+FAMILIES = ["single_task", "hard", "partial", "soft", "trace_norm", "tensor_factorised", "cross_stitch", "sluice", "sparse", "mmoe",
+            "ple", "recon"]  # on every data set; hierarchical refuses tasks that have no levels
+NOTEBOOKS = ["ten_minutes", "solver", "toy", "first_comparison", "sharing_comparison"]
+TABLE_OF = {"solver": "solver", "toy": "toy", "first_comparison": "comparison", "sharing_comparison": "sharing"}
 
 RESULTS = f"_build/results/{PROFILE}"
 PYTHON = sys.executable
 BIN = Path(PYTHON).parent
 MTLSTUDY = f"{PYTHON} -m mtlstudy.cli"
 PACKAGE = [str(p) for p in sorted(Path("mtlstudy").rglob("*.py")) if p.name != "paper.py"]
-SHOWN = {"cards.py", "execute.py", "figures.py", "frames.py", "labels.py", "metrics.py", "statistics.py", "style.py", "tables.py"}
+SHOWN = {"cards.py", "diagrams.py", "execute.py", "figures.py", "frames.py", "labels.py", "layout.py", "lesson.py", "metrics.py", "new.py",
+         "statistics.py", "style.py", "tables.py", "wiring.py"}
 TRAINED = [p for p in PACKAGE if Path(p).name not in SHOWN and "experiments" not in p]  # what a run can depend on
 CHAPTERS = ["_config.yml", "_toc.yml", "book/metadata.yml", "book/references.bib",
-            *map(str, sorted(Path("book").glob("*.md"))), *map(str, sorted(Path("book/_ext").glob("*.py"))),
+            *map(str, sorted(Path("book").glob("*.md"))), *map(str, sorted(Path("book/sharing").glob("*.md"))),
+            *map(str, sorted(Path("book/_ext").glob("*.py"))), "tests/laws/test_sharing_limits.py",  # quoted in a chapter
             *(str(p) for p in sorted(Path("book/_static").rglob("*")) if p.is_file())]
 PAPER = ["book/metadata.yml", "book/references.bib", "mtlstudy/paper.py", *map(str, sorted(Path("book/paper").glob("*.*")))]
 
@@ -32,7 +36,8 @@ def record(data, method):
 
 STUDIES = [record(data, method) for data in DATA for method in METHODS]
 CCP = [record(data, "hard.nash_ccp") for data in DATA]  # the customary procedure, trained as the exact solver was tuned
-NEEDS = {"solver": [*CCP, *(record(data, "hard.nash") for data in DATA)], "toy": [], "comparison": STUDIES}
+SHARED = [record(data, f"{family}.equal") for data in [*DATA, "synthetic"] for family in FAMILIES]
+NEEDS = {"sharing": SHARED, "solver": [*CCP, *(record(data, "hard.nash") for data in DATA)], "toy": [], "comparison": STUDIES}
 
 
 wildcard_constraints:
@@ -87,7 +92,7 @@ rule notebook:
     input:
         PACKAGE,
         source="notebooks/{name}.py",
-        table=lambda w: RESULTS + f"/{TABLE_OF[w.name]}.json",
+        table=lambda w: RESULTS + f"/{TABLE_OF[w.name]}.json" if w.name in TABLE_OF else TRAINED,
     output:
         "book/experiments/{name}.ipynb",
     log:

@@ -8,8 +8,8 @@ trained by one loop (`fit`). A run is named by what determines it, so that what 
 >>> solution = ms.nash_weights(J @ J.T)                        # the bargaining solution M a = 1 / a
 >>> (solution.weights @ J.double()).tolist()                   # both tasks are heard alike
 [1.0, 1.0]
->>> ms.sharing.names(), "nash" in ms.weighting.names(), "yeast" in ms.data.names()
-(['hard', 'single_task'], True, True)
+>>> "cross_stitch" in ms.sharing.names(), "nash" in ms.weighting.names(), "yeast" in ms.data.names()
+(True, True, True)
 >>> ms.RunConfig(data="yeast", weighting="nahs")
 Traceback (most recent call last):
 mtlstudy.errors.InputError: weighting = 'nahs' is unknown; did you mean 'nash'? ...
@@ -25,14 +25,14 @@ from .nash import BargainingSolution, Status, nash_weights
 from .training import fit
 
 if TYPE_CHECKING:
-    from . import experiments, figures, frames, metrics, statistics, tables, tuning
+    from . import diagrams, experiments, figures, frames, lesson, metrics, statistics, tables, tuning
     from .frames import load
     from .tables import prose, show, stamp
     from .tuning import study
 
 LAZY = {
     **dict.fromkeys(("prose", "show", "stamp"), "tables"), "study": "tuning", "load": "frames",
-    **dict.fromkeys(("experiments", "figures", "frames", "metrics", "statistics", "tables", "tuning"), ""),
+    **dict.fromkeys(("diagrams", "experiments", "figures", "frames", "lesson", "metrics", "statistics", "tables", "tuning"), ""),
 }  # fmt: skip
 
 
@@ -44,7 +44,7 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
-    "PROFILES", "BargainingSolution", "InputError", "RunConfig", "Status", "data", "experiments", "figures",
-    "fit", "frames", "load", "metrics", "nash_weights", "prose", "sharing", "show", "stamp", "statistics",
+    "PROFILES", "BargainingSolution", "InputError", "RunConfig", "Status", "data", "diagrams", "experiments", "figures",
+    "fit", "frames", "lesson", "load", "metrics", "nash_weights", "prose", "sharing", "show", "stamp", "statistics",
     "study", "tables", "tuning", "weighting",
 ]  # fmt: skip

@@ -1,10 +1,11 @@
-"""The command line: mtlstudy list | run | status | table | verify."""
+"""The command line: mtlstudy list | run | status | table | publish | verify | new."""
 
 import ast
 import logging
 import sys
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -77,10 +78,12 @@ def parse_settings(settings: list[str]) -> dict[str, Any]:
 def list_() -> None:
     """What is on the shelves: data sets, sharing architectures, weightings."""
     for kind in ("data", "sharing", "weighting"):
-        table = Table(kind, "source", "options", title=None)
+        own = ["kind"] if kind == "weighting" else []
+        table = Table(kind, *own, "source", "options", title=None)
         for name in names(kind):
             cls = entry(kind, name)
-            table.add_row(name, getattr(cls, "paper", None) or cls.citation, ", ".join(cls.Options.model_fields) or "–")
+            source, options = getattr(cls, "paper", None) or cls.citation, ", ".join(cls.Options.model_fields) or "–"
+            table.add_row(name, *(getattr(cls, fact) for fact in own), source, options)
         console.print(table)
 
 
@@ -124,6 +127,23 @@ def mean_metric(run: runs.Run, split: str) -> str:
     return f"{sum(values) / len(values):.4f}"
 
 
+@app.command("data")
+@guarded
+def data_(name: Annotated[str | None, typer.Argument(help="download this one; without it: a list")] = None) -> None:
+    """Which data sets are on this machine; with a name, download that one from the hub into the cache."""
+    from . import hub
+
+    if name is not None:
+        hub.fetch(*entry("data", name).sources)
+    table = Table("data", "on this machine", "hub", "MB", title=None)
+    for one in names("data") if name is None else [name]:
+        cls = entry("data", one)
+        ids = ", ".join(dict.fromkeys(source.hub_id for source in cls.sources))
+        size = f"{sum(source.megabytes for source in cls.sources):g}" if cls.sources else ""
+        table.add_row(one, "yes" if cls.available() else "no", ids or "comes with a package or is generated", size)
+    console.print(table)
+
+
 @app.command()
 @guarded
 def status() -> None:
@@ -146,7 +166,7 @@ def status() -> None:
 @app.command()
 @guarded
 def table(
-    name: Annotated[str, typer.Argument(help="solver, toy or comparison")],
+    name: Annotated[str, typer.Argument(help="an experiment, such as solver, comparison or sharing")],
     profile: Annotated[str, typer.Option(help="quick or full")] = "quick",
 ) -> None:
     """Compute the csv of an experiment (missing runs are trained first) and the values that the texts quote."""
@@ -184,6 +204,20 @@ def verify(
         typer.echo(line)
     if faults and not quarantine:
         raise typer.Exit(1)
+
+
+@app.command()
+@guarded
+def new(
+    kind: Annotated[str, typer.Argument(help="sharing, weighting or data")],
+    name: Annotated[str, typer.Argument(help="its name, such as my_idea")],
+    into: Annotated[Path | None, typer.Option(help="the checkout to write into; by default the one that runs this")] = None,
+) -> None:
+    """Write one file that is a small working method, to put your own in its place, and say what to do next."""
+    from .new import create
+
+    for line in create(kind, name, into):
+        typer.echo(line)
 
 
 if __name__ == "__main__":

@@ -132,13 +132,18 @@ class RunConfig(BaseModel):
 
     def sources(self) -> dict[str, str]:
         """Module → digest of its code (comments and docstrings apart) for every module that can change this run's numbers."""
-        roots = [f"{kind}.{entry(kind, getattr(self, kind)).__module__.rsplit('.', 1)[-1]}" for kind in SHELVES]
+        roots = [module_of(kind, getattr(self, kind)) for kind in SHELVES]
         roots += ["weighting.equal"] if entry("sharing", self.sharing).searches else []
         return source_digests("training", *roots)
 
 
 SHELVES = ("data", "sharing", "weighting")
-STORAGE = {"runs", "config", "errors", "shelf", "data", "sharing", "weighting"}  # hold or find runs, compute no number
+STORAGE = {"runs", "config", "errors", "shelf", "hub", "content", "data", "sharing", "weighting"}  # compute no number
+
+
+def module_of(kind: str, name: str) -> str:
+    """The module, within the package, in which an entry of a shelf stands: weighting, "famo" → weighting.torchjd_losses."""
+    return f"{kind}.{entry(kind, name).__module__.rsplit('.', 1)[-1]}"
 
 
 def resolve_device(name: str) -> str:

@@ -17,6 +17,10 @@ from .gradients import conflict
 from .nash import Status
 from .runs import Run
 
+COSTS = ("parameters", "flops", "seconds", "search_steps", "search_seconds", "ms_per_step")
+AXES = ("tasks", "stages", "experts")
+ALONG = {"beta": "stages", "scores": "stages", "gates": "experts", "spread": "experts"}  # the rest: tasks
+
 
 def records(profile: str | None = None) -> list[dict[str, Any]]:
     """The records of all studies in the store, sorted by name."""
@@ -64,7 +68,8 @@ def load(profile: str = "quick") -> pd.DataFrame:
 
 
 def summary(profile: str = "quick") -> pd.DataFrame:
-    """One row a run: method, seed, role, status, hyperparameters, device, steps, size, time, conflict, unsolved games."""
+    """One row a run: method, seed, role, status, hyperparameters, device, steps, size, FLOPs of an example, time, what the search
+    for a structure cost, conflict, unsolved games."""
     rows = []
     for run in current(profile):
         record, config = run.record, run.config
@@ -74,8 +79,7 @@ def summary(profile: str = "quick") -> pd.DataFrame:
             {**_method(run), "role": config.role, "status": run.status, "lr": config.lr, "dropout": config.dropout,
              "device": record["provenance"]["device"], "date": record["provenance"]["date"],
              "steps": record["summary"]["steps"], "best_step": max(best, default=float("nan")),
-             "parameters": record["summary"]["parameters"], "seconds": record["summary"]["seconds"],
-             "ms_per_step": record["summary"]["ms_per_step"], **_conflicts(run),
+             **{name: record["summary"][name] for name in COSTS}, **_conflicts(run),
              "games": sum(games.values()), "unsolved": sum(n for name, n in games.items() if name != "SOLVED"),
              "diverged_step": record.get("diverged_step", float("nan")), "run_id": run.path.name}
         )  # fmt: skip
@@ -128,3 +132,51 @@ def gramians(data: str, weighting: str = "nash", profile: str = "quick") -> list
             lines = [line["gramian"] for line in run.lines("weights") if line["gramian"]]
             found.append(torch.tensor(lines, dtype=torch.float64).sum(1))
     return found
+
+
+def learned(profile: str = "quick") -> pd.DataFrame:
+    """What the reported runs learned about sharing, a number a row: method, seed, kind, part, row, column, value.
+
+    kind: the name under which the family gives it ("alpha", "gates", "overlap", …); part: a stage, where there is one such a
+    stage; row and column: task, stage or expert, as far as it has them; places without a name are numbered from 1.
+    """
+    rows = [{**_method(run), **cell} for run in current(profile, ("final",)) for cell in cells(run.record.get("learned", {}))]
+    return pd.DataFrame(rows, columns=["data", "sharing", "weighting", "seed", "kind", "part", "row", "column", "value"])
+
+
+def cells(found: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The numbers of what one model learned (`Sharing.learned`) with kind, part, row and column.
+
+    >>> [(c["part"], c["row"], c["column"]) for c in cells({"alpha": {"fc": [[0.9, 0.1]]}, "tasks": ["a", "b"]})]
+    [('fc', '1', 'a'), ('fc', '1', 'b')]
+    """
+    for kind, value in found.items():
+        if kind not in AXES:
+            for path, one in _leaves(value, found.get(ALONG.get(kind, "tasks"), [])):
+                yield {"kind": kind, "part": path[0] if len(path) > 2 else "",
+                       "row": path[-2] if len(path) > 1 else path[0] if path else "",
+                       "column": path[-1] if len(path) > 1 else "", "value": one}  # fmt: skip
+
+
+def _leaves(value: Any, names: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], float]]:
+    """Every number below a value, with the names on the way to it; a text stands for itself with the value 1."""
+    if isinstance(value, dict):
+        for name, part in value.items():
+            yield from _leaves(part, names, (*path, str(name)))
+    elif isinstance(value, list) and all(isinstance(item, str) for item in value):
+        yield from (((*path, item), 1.0) for item in value)
+    elif isinstance(value, list):
+        for name, part in zip(_names(len(value), names, path), value, strict=True):
+            yield from _leaves(part, names, (*path, name))
+    else:
+        yield path, float(value)
+
+
+def _names(n: int, names: Any, path: tuple[str, ...]) -> list[str]:
+    """Names of n places: the given ones (a list, or one by the name that the path ends with), their subspaces, or numbers."""
+    known = names.get(path[-1], []) if isinstance(names, dict) else names
+    if len(known) == n:
+        return [name if known.count(name) == 1 else f"{name} {known[: i + 1].count(name)}" for i, name in enumerate(known)]
+    if known and n % len(known) == 0:
+        return [f"{name} {g + 1}" for name in known for g in range(n // len(known))]
+    return [str(i + 1) for i in range(n)]

@@ -8,15 +8,23 @@ WEIGHTINGS = {
     "equal": "균등 가중", "scale_invariant": "척도 불변", "uncertainty": "불확실성", "static": "고정 가중",
     "equal_norm": "동일 노름", "nash": "내쉬", "block_nash": "블록 내쉬",
 }  # fmt: skip
-SHARINGS = {"single_task": "단일 과제", "hard": "하드 공유"}
-DATA = {"multi_mnist": "MultiMNIST", "yeast": "Yeast", "synthetic": "합성 자료", "toy": "장난감 문제"}
+SHARINGS = {
+    "single_task": "단일 과제", "hard": "하드 공유", "partial": "부분 공유", "soft": "소프트 공유", "trace_norm": "자취 노름",
+    "tensor_factorised": "텐서 분해", "cross_stitch": "교차 연결", "sluice": "수문망", "hierarchical": "계층 공유",
+    "sparse": "희소 공유", "mmoe": "MMoE", "ple": "PLE", "recon": "Recon",
+}  # fmt: skip
+METRICS = {
+    "accuracy": "정확도", "macro_f1": "매크로 F1", "auc": "AUC", "mae": "MAE",
+    "pearson": "피어슨 상관", "spearman": "스피어만 상관",
+}  # fmt: skip
+DATA = {"multi_mnist": "MultiMNIST", "yeast": "Yeast", "synthetic": "합성 자료", "toy": "장난감 문제", "diabetes": "당뇨병 환자"}
 
 
 def label(method: str) -> str:
     """Korean name of a method ``sharing+weighting``; hard sharing is named by its weighting.
 
     >>> label("hard+nash"), label("single_task+equal"), label("mmoe+nash")
-    ('내쉬', '단일 과제', 'mmoe · 내쉬')
+    ('내쉬', '단일 과제', 'MMoE · 내쉬')
     """
     sharing, _, weighting = method.partition("+")
     if not sharing:
@@ -25,6 +33,27 @@ def label(method: str) -> str:
         return SHARINGS[sharing]
     name = WEIGHTINGS.get(weighting, weighting)
     return name if sharing == "hard" else f"{SHARINGS.get(sharing, sharing)} · {name}"
+
+
+def family(method: str) -> str:
+    """Korean name of the sharing structure alone, where only structures are compared.
+
+    >>> family("hard+equal"), family("ple+equal")
+    ('하드 공유', 'PLE')
+    """
+    sharing = method.partition("+")[0]
+    return SHARINGS.get(sharing, sharing) or NONE
+
+
+def place(method: str) -> tuple[int, int, str]:
+    """Where a method stands in tables and figures: by its sharing, then by its weighting; unknown ones last, by name."""
+    sharing, _, weighting = method.partition("+")
+    sharings, weightings = list(SHARINGS), list(WEIGHTINGS)
+    return (
+        sharings.index(sharing) if sharing in sharings else len(sharings),
+        weightings.index(weighting) if weighting in weightings else len(weightings),
+        method,
+    )
 
 
 def number(value: float, digits: int = 1, *, sign: bool = False) -> str:

@@ -46,7 +46,7 @@ def compile(review: bool, profile: str = "quick") -> Path:
     for part in parts:
         if not part.is_file():
             raise InputError(f"{part} is missing: the paper comes after results and notebooks (`make book` makes all)")
-    if missing := {*EXPERIMENTS, "provenance"} - {"toy"} - json.loads(parts[-2].read_text(encoding="utf-8")).keys():
+    if missing := {*EXPERIMENTS, "provenance"} - {"toy", "sharing"} - json.loads(parts[-2].read_text(encoding="utf-8")).keys():
         raise InputError(f"{parts[-2]}: no {', '.join(sorted(missing))}; `mtlstudy table NAME --profile {profile}` computes it")
     with TemporaryDirectory() as place:
         root = Path(place).resolve()
@@ -80,8 +80,8 @@ def setting(profile: Profile) -> dict[str, Any]:
         one = data.get(name)(data.get(name).Options())
         splits = one.load(0)
         found["data"][name] = {
-            "tasks": number(len(one.tasks), 0), "inputs": " × ".join(str(n) for n in splits.train.inputs.shape[1:]),
-            **{part: number(len(getattr(splits, part)), 0) for part in ("train", "validation", "test")},
+            "tasks": number(len(one.tasks), 0), "inputs": " × ".join(str(n) for n in splits.train.form()),
+            **{part: number(getattr(splits, part).sizes()[""], 0) for part in ("train", "validation", "test")},
         }  # fmt: skip
     return found
 

@@ -17,9 +17,13 @@ from matplotlib.figure import Figure
 
 FONT = "pylopdf_fonts_ko/NotoSansKR-Regular.otf"
 METHODS = ("single_task+equal", "hard+equal", "hard+scale_invariant", "hard+uncertainty", "hard+static", "hard+equal_norm",
-           "hard+nash", "hard+block_nash")  # fmt: skip
-MARKERS = "oDs^vPX<"
-COLOURS = ("#777777", "#0072B2", "#56B4E9", "#009E73", "#E69F00", "#CC79A7", "#D55E00", "#7B2D52")
+           "hard+nash", "hard+block_nash", "partial+equal", "soft+equal", "trace_norm+equal", "tensor_factorised+equal",
+           "cross_stitch+equal", "sluice+equal", "hierarchical+equal", "sparse+equal", "mmoe+equal", "ple+equal",
+           "recon+equal")  # fmt: skip
+MARKERS = "oDs^vPX<" + "s^vPX<*p>hd"  # weightings and sharing structures are never in one figure, but for the first two
+COLOURS = ("#777777", "#0072B2", "#56B4E9", "#009E73", "#E69F00", "#CC79A7", "#D55E00", "#7B2D52",
+           "#33A0C0", "#117733", "#2CA089", "#8A8A1F", "#332288", "#AA4499", "#222222", "#B8860B", "#EE7733", "#C22F2F",
+           "#882255")  # fmt: skip
 
 
 @cache

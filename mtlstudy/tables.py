@@ -6,7 +6,7 @@ Every string that comes from data is escaped. Negative numbers carry U+2212.
 import html
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from string import Formatter
 from typing import Any
@@ -176,12 +176,12 @@ def formatted(row: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def declared(frame: pd.DataFrame) -> pd.DataFrame:
-    """`statistics.compare`'s rows (with a column ``data``) as strings under Korean headings."""
+def declared(frame: pd.DataFrame, name: Callable[[str], str] = label) -> pd.DataFrame:
+    """`statistics.compare`'s rows (with a column ``data``) as strings under Korean headings; name: how methods are called."""
     rows = [
         {
             "자료": DATA.get(r["data"], "모든 자료" if r["data"] == "all" else r["data"]),
-            "비교": f"{label(r['a'])} − {label(r['b'])}",
+            "비교": f"{name(r['a'])} − {name(r['b'])}",
             "쌍": number(r["n"], 0),
             "차이 (%p)": number(r["difference"], sign=True),
             "구간": bracket(r["low"], r["high"]),

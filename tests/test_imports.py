@@ -8,12 +8,24 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[1] / "mtlstudy"
 LEVELS = [
     ["errors", "nash", "nash_reference", "gradients", "metrics", "statistics", "tasks", "backbones", "toy_problem"],
-    ["shelf", "config"],
+    ["shelf", "hub", "content", "tokens", "vectors", "config"],
     ["sharing", "weighting", "data"],
     ["runs", "building", "evaluation", "sampling", "step", "searching", "training", "tuning", "frames"],
-    ["labels", "style", "cards", "figures", "tables", "experiments", "paper"],
-    ["cli", "execute"],
+    ["labels", "style", "layout", "wiring", "diagrams", "lesson", "cards", "figures", "tables", "experiments", "paper"],
+    ["cli", "execute", "new"],
 ]
+COMMON = {
+    "weighting.nash",
+    "weighting.torchjd",
+    "data.pairs",
+    "data.tagged",
+    "data.molecules",
+    "data.sentences",
+    "data.nsmc",
+    "data.kor_hate",
+    "data.kor_3i4k",
+    "data.kor_sts",
+}  # what some entries rest on
 LEVEL = {name: i for i, names in enumerate(LEVELS) for name in names}
 
 
@@ -37,7 +49,7 @@ def test_imports_go_one_way():
             assert LEVEL[target[0]] <= LEVEL[own[0]], f"{file} imports {'.'.join(target)}"
             shelf = own[0] in ("sharing", "weighting", "data") and len(own) > 1 and own[0] == target[0]
             if shelf and own[1] not in ("base", "__init__") and target[-1] != "base":
-                assert ".".join((own[0], target[-1])) == "weighting.nash", f"{file} imports its shelf neighbour {target}"
+                assert ".".join((own[0], target[-1])) in COMMON, f"{file} imports its shelf neighbour {target}"
     assert seen > 50
 
 

@@ -27,7 +27,7 @@ def executed(source):
 
 
 def test_there_are_notebooks():
-    assert [s.stem for s in SOURCES] == ["first_comparison", "solver", "toy"]
+    assert [s.stem for s in SOURCES] == ["first_comparison", "sharing_comparison", "solver", "ten_minutes", "toy"]
     assert not list((ROOT / "notebooks").glob("*.ipynb"))
 
 

@@ -1,5 +1,7 @@
 """Batches: every example once a pass, in an order that the seed gives, single- and multi-input; shares by temperature."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from hypothesis import given
@@ -45,7 +47,7 @@ def test_shares_add_up_and_leave_nobody_out(sizes, batch, temperature):
     assert all(1 <= take[p] <= pools[p] for p in pools)
     assert sum(take.values()) <= batch * len(sizes) + len(sizes)  # one each at least, the rounding apart
     order = sorted(pools, key=pools.get)
-    assert all(take[a] <= take[b] + 1 for a, b in zip(order, order[1:], strict=False))
+    assert all(take[a] <= take[b] + 1 for a, b in pairwise(order))
 
 
 def test_an_epoch_is_as_many_examples_as_there_are():

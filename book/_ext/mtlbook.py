@@ -2,7 +2,8 @@
 
 - `{{ run.… }}` is _build/results/<profile>/values.json, the profile being $MTLSTUDY_PROFILE or quick; `{{ meta.… }}` is
   book/metadata.yml, `{{ profiles.… }}` the study's profiles. A missing key is a warning, and so an error under -W.
-- `% generated: data-cards` and `% generated: downloads` are replaced by text made from the package and from the result files.
+- `% generated: KIND NAME` on a line is replaced by text made from the package and from the result files: data-cards, downloads,
+  and for the chapters on sharing (see families.py) diagram, options and families.
 - Scripts that sphinx-thebe would fetch from a CDN are dropped.
 """
 
@@ -12,6 +13,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import families
 import yaml
 from sphinx.application import Sphinx
 from sphinx.config import Config
@@ -112,13 +114,31 @@ def size(file: Path) -> str:
     return f"{kb:,.0f} kB" if kb < 1024 else f"{kb / 1024:,.1f} MB"
 
 
+GENERATED = re.compile(r"^% generated: ([a-z-]+)(?: (\w+))?$", re.MULTILINE)
+
+
+def cards_of_all(source: Path, name: str) -> str:
+    """Every data card."""
+    return "\n".join(captioned(cards.card(one), one) for one in data.names())
+
+
+KINDS = {
+    "data-cards": cards_of_all, "downloads": lambda source, name: downloads(source), "diagram": families.drawn,
+    "options": families.options, "families": families.overview,
+}  # fmt: skip
+
+
 def generate(app: Sphinx, name: str, content: list[str]) -> None:
-    """Fill in the generated parts of a page."""
-    if "% generated: data-cards" in content[0]:
-        text = "\n".join(captioned(cards.card(one), one) for one in data.names())
-        content[0] = content[0].replace("% generated: data-cards", text)
-    if "% generated: downloads" in content[0]:
-        content[0] = content[0].replace("% generated: downloads", downloads(Path(app.srcdir)))
+    """Fill in the generated parts of a page; a kind that is not known is a warning."""
+
+    def made(found: re.Match[str]) -> str:
+        if found[1] not in KINDS:
+            log.warning("%s: generated %r; allowed: %s", name, found[1], ", ".join(KINDS), type="mtlbook")
+            return ""
+        return KINDS[found[1]](Path(app.srcdir), found[2] or "")
+
+    text = families.front(content[0])[1] if name.startswith("book/sharing/") else content[0]
+    content[0] = GENERATED.sub(made, text)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

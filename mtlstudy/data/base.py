@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ..backbones import Backbone, cnn, mlp, text_cnn, transformer
 from ..config import RunConfig
 from ..errors import InputError
+from ..hub import Source, available
 from ..shelf import Options as NoOptions
 from ..shelf import Shelf
 from ..tasks import Inputs, Task
@@ -34,6 +35,11 @@ class Split:
     def sizes(self) -> dict[str, int]:
         """Examples of every pool: {"": N} of a single-input problem, {task: N_t} of a multi-input one."""
         return {"": len(self.inputs)} if isinstance(self.inputs, Tensor) else {t: len(x) for t, x in self.inputs.items()}
+
+    def form(self) -> tuple[int, ...]:
+        """The shape of an example's input (of a multi-input problem, of its first task's)."""
+        x = self.inputs
+        return tuple((x if isinstance(x, Tensor) else next(iter(x.values()))).shape[1:])
 
     def batch(self, rows: Mapping[str, Tensor]) -> "Split":
         """The examples of these rows (n,), by pool."""
@@ -77,12 +83,19 @@ class Data:
     sha256: ClassVar[str | None] = None
     """Digest of the file it is read from; None for what is generated."""
     notes: ClassVar[str] = ""
+    sources: ClassVar[tuple[Source, ...]] = ()
+    """The hub files it is read from."""
 
     Options: ClassVar[type[NoOptions]] = NoOptions
     """Its options: a subclass of `mtlstudy.shelf.Options`."""
 
     def __init__(self, options: NoOptions) -> None:
         self.options: Any = options
+
+    @classmethod
+    def available(cls) -> bool:
+        """Whether its files are on this machine; always, where it comes with a package or is generated."""
+        return available(*cls.sources)
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -100,21 +113,20 @@ class Data:
 
     def backbone(self, splits: Splits, config: RunConfig) -> Backbone:
         """The configured backbone over the inputs; "auto": an MLP for vectors, a CNN for images, a text CNN for token numbers."""
-        x = splits.train.inputs
-        x = x if isinstance(x, Tensor) else next(iter(x.values()))
-        form = "tokens" if self.vocabulary else "vector" if x.ndim == 2 else "image"
+        shape = splits.train.form()
+        form = "tokens" if self.vocabulary else "vector" if len(shape) == 1 else "image"
         allowed = BACKBONES[form]
         name = allowed[0] if config.backbone == "auto" else config.backbone
         if name not in allowed:
             raise InputError(f"backbone = {name!r}: the inputs of {self.name} are {form}s; allowed: auto, {', '.join(allowed)}")
         width, depth, dropout = config.width, config.depth, config.dropout
         if name == "mlp":
-            return mlp(x.shape[1], width, depth, dropout)
+            return mlp(shape[0], width, depth, dropout)
         if name == "cnn":
-            return cnn(tuple(x.shape[1:]), width, dropout)
+            return cnn(shape, width, dropout)
         if name == "text_cnn":
             return text_cnn(self.vocabulary, width, dropout, self.tagging)
-        return transformer(self.vocabulary, x.shape[1], width, depth, dropout, tokens=self.tagging)
+        return transformer(self.vocabulary, shape[0], width, depth, dropout, tokens=self.tagging)
 
     def heads(self, width: int) -> dict[str, nn.Module]:
         """A fresh head (N, width) → (N, outputs) for every task: one linear layer."""

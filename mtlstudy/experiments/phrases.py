@@ -1,6 +1,6 @@
-"""What the first comparison lets one say, as Korean sentences that follow from its numbers, whatever they turn out to be."""
+"""What the comparisons let one say, as Korean sentences that follow from their numbers, whatever they turn out to be."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..labels import NONE, label, number
@@ -8,9 +8,9 @@ from ..labels import NONE, label, number
 ALPHA = 0.05
 
 
-def verdict(test: Mapping[str, Any]) -> str:
+def verdict(test: Mapping[str, Any], name: Callable[[str], str] = label) -> str:
     """One sentence on a declared comparison (a row of `statistics.compare`): what interval and Holm's p allow, and no more."""
-    pair = f"{label(test['a'])} 대 {label(test['b'])}"
+    pair = f"{name(test['a'])} 대 {name(test['b'])}"
     if test["n"] == 0:
         return f"{pair}: 비교할 수 있는 시드 쌍이 남지 않았다."
     facts = f"평균 차이 {number(test['difference'], sign=True)} %p, Holm 보정 p = {number(test['p_holm'], 3)}"
@@ -46,17 +46,20 @@ def findings(values: Mapping[str, Any]) -> list[str]:
             if better
             else "내쉬 가중이 대조군인 동일 노름을 유의하게 앞서지 못한다. 내쉬 가중 고유의 이득은 주장할 수 없다."
         )
-    lines.append(
+    lines += bounds(limits)
+    lines.append(f"협상 게임: {limits['games']}번, 그중 풀리지 않은 것: {limits['unsolved']}번.")
+    return lines
+
+
+def bounds(limits: Mapping[str, str]) -> list[str]:
+    """What bounds the findings, from `paired.limits`: intervals, smallest p, learning rates at an edge, diverged runs."""
+    lines = [
         f"구간: {limits['interval']}. 시드 {limits['seeds']}개로 만든 구간의 포함 확률은 많아야 {limits['level']} %이며, "
         f"자료 하나 안의 검정이 낼 수 있는 가장 작은 p: {limits['smallest_p']}."
-    )
+    ]
     if limits["edge"] != "0":
         lines.append(
             f"학습률이 후보의 끝값으로 골라진 칸: (자료, 방법) {limits['cells']}개 가운데 {limits['edge']}개. "
             "이 칸들은 조율이 충분하지 않았을 수 있다."
         )
-    lines.append(
-        f"보고한 실행: {limits['runs']}개, 그중 발산: {limits['diverged']}개. "
-        f"협상 게임: {limits['games']}번, 그중 풀리지 않은 것: {limits['unsolved']}번."
-    )
-    return lines
+    return [*lines, f"보고한 실행: {limits['runs']}개, 그중 발산: {limits['diverged']}개."]

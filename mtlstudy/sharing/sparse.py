@@ -7,8 +7,8 @@ Source: Sun, Shao, Li, Liu, Yan, Qiu & Huang, *Learning Sparse Sharing Architect
 
 Search, for each task from the same θ₀: train alone, prune the smallest weights of all stages together, go back to θ₀; after R
 rounds the density ρ is left (a round keeps ρ^(1/R)). Then all tasks are trained together from θ₀, each through its mask. Density
-1 is hard sharing. Biases and norms are not pruned. What differs from the paper: the density is an option and the last round's mask
-is taken; there the round is chosen on validation, and a multi-task warm-up may come first.
+1 is hard sharing. Biases and norms are not pruned. What differs from the paper: the density is an option and the last round's
+mask is taken; there the round is chosen on validation, and a multi-task warm-up may come first.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -31,8 +31,8 @@ class TorchJD(Weighting):
     """What the adapters share: how an object of torchjd is made, what of it is saved, where its random numbers come from.
 
     torchjd_class: its name in the library; state: the attributes in which its objects remember something, all of which go into
-    `state_dict`; state_device: where they must lie, if not where they were. random: draws come from a seed made of the run's and the
-    count of steps, both buffers, so that a resumed run is exact, and the caller's generator is left as it was.
+    `state_dict`; state_device: where they must lie, if not where they were. random: draws come from a seed made of the run's and
+    the count of steps, both buffers, so that a resumed run is exact, and the caller's generator is left as it was.
     """
 
     library: ClassVar[str] = "torchjd.aggregation"

@@ -17,6 +17,8 @@ SENTENCES = {
     "book/method": "풀이는 언제나 이름 붙인 상태(status)로 끝난다.",
     "book/discussion": "정확한 풀이는 비교의 전제이지 그 자체로 성능의 주장이 아니다.",
     "book/reproduce": "새 파일은 저절로 발견되고",
+    "book/extending": "방법 하나는 파일 하나이다.",
+    "book/sharing": "그림은 손으로 그리지 않고 모형에서 만든다.",
     "book/data_cards": "실제로 읽은 자료에서 센 것이다.",
     "book/downloads": "판 사이의 차이를 그대로 읽을 수 있다.",
     "book/references": "글에서 처음 인용된 차례로 적는다.",
@@ -31,7 +33,7 @@ SPEECH = "mathjax/tex-svg.js"  # names a CDN for its speech engine, which the bo
 def test_pages_are_those_of_the_table_of_contents(site: Path, toc: list[str]) -> None:
     built = {str(p.relative_to(site).with_suffix("")) for p in (site / "book").rglob("*.html")}
     assert built == set(toc)
-    assert len(built) == 13
+    assert len(built) == 30
 
 
 @pytest.mark.parametrize("name", SENTENCES)
@@ -110,7 +112,7 @@ def test_tables_are_numbered_and_captioned(articles: dict[str, Node]) -> None:
 def test_listings_are_numbered(articles: dict[str, Node]) -> None:
     captions = [n.text() for n in articles["book/method"].all("div") if n.has("code-block-caption")]
     assert len(captions) >= 10
-    assert all(re.match(r"코드 3\.\d+ ", caption) for caption in captions)
+    assert all(re.match(r"코드 4\.\d+ ", caption) for caption in captions)
 
 
 def test_internal_links_lead_somewhere(site: Path, pages: dict[str, Node]) -> None:

