@@ -4,6 +4,8 @@
 import sys
 from pathlib import Path
 
+from mtlstudy.experiments import korean_settings as korean  # which of their data sets are on this machine
+
 PROFILE = config.get("profile", "quick")
 DEVICE = config.get("device", "auto")
 DATA = ["multi_mnist", "yeast"]
@@ -11,8 +13,9 @@ WEIGHTINGS = ["equal", "scale_invariant", "uncertainty", "static", "equal_norm",
 METHODS = ["single_task.equal", *(f"hard.{weighting}" for weighting in WEIGHTINGS)]
 FAMILIES = ["single_task", "hard", "partial", "soft", "trace_norm", "tensor_factorised", "cross_stitch", "sluice", "sparse", "mmoe",
             "ple", "recon"]  # on every data set; hierarchical refuses tasks that have no levels
-NOTEBOOKS = ["ten_minutes", "solver", "toy", "first_comparison", "sharing_comparison"]
-TABLE_OF = {"solver": "solver", "toy": "toy", "first_comparison": "comparison", "sharing_comparison": "sharing"}
+NOTEBOOKS = ["ten_minutes", "solver", "toy", "first_comparison", "sharing_comparison", "korean_sentences", "korean_tagging"]
+TABLE_OF = {"solver": "solver", "toy": "toy", "first_comparison": "comparison", "sharing_comparison": "sharing",
+            "korean_sentences": "korean", "korean_tagging": "korean"}
 
 RESULTS = f"_build/results/{PROFILE}"
 PYTHON = sys.executable
@@ -37,7 +40,11 @@ def record(data, method):
 STUDIES = [record(data, method) for data in DATA for method in METHODS]
 CCP = [record(data, "hard.nash_ccp") for data in DATA]  # the customary procedure, trained as the exact solver was tuned
 SHARED = [record(data, f"{family}.equal") for data in [*DATA, "synthetic"] for family in FAMILIES]
-NEEDS = {"sharing": SHARED, "solver": [*CCP, *(record(data, "hard.nash") for data in DATA)], "toy": [], "comparison": STUDIES}
+SHARED += [record("korean_tagging", f"{family}.equal") for family in [*FAMILIES, "hierarchical"] if "korean_tagging" in korean.here()]
+OWN = {data: korean.arguments(data, PROFILE) for data in korean.here()}  # settings of their own
+KOREAN = [record(data, method.replace("+", ".")) for data in OWN for method in korean.METHODS]
+NEEDS = {"korean": KOREAN, "sharing": SHARED, "solver": [*CCP, *(record(data, "hard.nash") for data in DATA)], "toy": [],
+         "comparison": STUDIES}
 
 
 wildcard_constraints:
@@ -65,14 +72,15 @@ rule run:  # all seeds of one (data, sharing, weighting): tuning and reported ru
         "runs/studies/{data}.{sharing}.{weighting}." + PROFILE + ".json",
     params:
         like=lambda w: "--like nash" if w.weighting == "nash_ccp" else "",
+        own=lambda w: f"{OWN[w.data]} --name {w.data}.{w.sharing}.{w.weighting}.{PROFILE}" if w.data in OWN else "",
     resources:
         gpu=1 if DEVICE == "cuda" else 0,
     priority: 10
     log:
         "_build/logs/run.{data}.{sharing}.{weighting}." + PROFILE + ".log",
     shell:
-        MTLSTUDY + " run --data {wildcards.data} --sharing {wildcards.sharing} --weighting {wildcards.weighting} {params.like}"
-        " --profile " + PROFILE + " --device " + DEVICE + " > {log} 2>&1 && touch {output}"
+        MTLSTUDY + " run --data {wildcards.data} --sharing {wildcards.sharing} --weighting {wildcards.weighting}"
+        " {params.like} {params.own} --profile " + PROFILE + " --device " + DEVICE + " > {log} 2>&1 && touch {output}"
 
 
 rule table:

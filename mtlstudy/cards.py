@@ -1,14 +1,20 @@
 """Data cards of the book, generated from the data sets themselves."""
 
-from html import escape
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from . import data as shelf
+from . import hub
+from .content import kind
 from .data.base import Data, Splits
 from .labels import number
+from .tables import escape
 from .tasks import Task
+
+EXAMPLES, LONGEST = 2, 80  # rows shown of a file, characters of a value
+HARMLESS = {"hate": 2, "bias": 0}  # of abusive comments those are shown that the annotators found free of abuse
 
 
 def card(name: str) -> str:
@@ -34,7 +40,29 @@ def card(name: str) -> str:
     for task in data.tasks:
         balance = _balance(task, splits.train.targets[task.name]) if splits else "–"
         lines.append(f"| `{escape(task.name)}` | {task.kind} | {task.metric} | {task.outputs} | {balance} |")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *(_examples(data.sources[0]) if splits and data.sources else [])]) + "\n"
+
+
+def _examples(source: hub.Source) -> list[str]:
+    """Rows of a file as they are, cut to a length and escaped: a list in MyST."""
+    table = hub.rows(source, next(iter(source.splits))).with_format("arrow")
+    if "image" in [kind(field.type) for field in table.data.schema]:
+        return []
+    columns = [name for name in source.columns if kind(table.data.schema.field(name).type) != "struct"]
+    picked: list[dict[str, Any]] = []
+    for i in range(min(len(table), 1000)):
+        row = {name: table[i][name][0].as_py() for name in columns}
+        if all(row.get(name, value) == value for name, value in HARMLESS.items()) and len(picked) < EXAMPLES:
+            picked.append(row)
+    lines = ["", "파일의 예(길면 자름):", ""]
+    for row in picked:
+        lines.append("- " + ", ".join(f"`{name}` {_cut(value)}" for name, value in row.items()))
+    return lines
+
+
+def _cut(value: Any) -> str:
+    text = " ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return escape(text if len(text) <= LONGEST else text[:LONGEST] + "…")
 
 
 def _origin(data: Data) -> dict[str, str]:
@@ -58,7 +86,7 @@ def _shape(data: Data, splits: Splits) -> dict[str, str]:
         rows["입력"] = f"토큰 번호 {form} (어휘 {data.vocabulary:,}; 길이 중앙값 {middle:.0f}, 95 % {high:.0f})"
     else:
         rows["입력"] = form
-    rows["학습과 시험에 같은 입력"] = f"{_common(inputs[0], inputs[2]):,}"
+    rows["부호화한 입력이 학습 표본과 같은 시험 표본"] = f"{_common(inputs[0], inputs[2]):,}"
     return rows
 
 

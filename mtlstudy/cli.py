@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from . import runs
+from .benchmarks import BENCHMARKS
 from .config import PROFILES, RunConfig
 from .errors import InputError, unknown
 from .shelf import entry, names
@@ -85,12 +86,16 @@ def list_() -> None:
             source, options = getattr(cls, "paper", None) or cls.citation, ", ".join(cls.Options.model_fields) or "–"
             table.add_row(name, *(getattr(cls, fact) for fact in own), source, options)
         console.print(table)
+    table = Table("benchmark", "data sets", title=None)
+    for name, sets in BENCHMARKS.items():
+        table.add_row(name, ", ".join(sets))
+    console.print(table)
 
 
 @app.command()
 @guarded
 def run(
-    data: Annotated[str, typer.Option(help="data set")],
+    data: Annotated[str, typer.Option(help="data set, or a benchmark of several")],
     sharing: Annotated[str, typer.Option(help="sharing architecture")] = "hard",
     weighting: Annotated[str, typer.Option(help="weighting")] = "equal",
     seeds: Annotated[str | None, typer.Option(help="reported seeds, such as 0-2; the profile's by default")] = None,
@@ -101,16 +106,31 @@ def run(
     name: Annotated[str | None, typer.Option(help="name of the study's record")] = None,
 ) -> None:
     """Tune on the profile's budget, then train the reported seeds. Finished runs are read, killed ones resumed."""
-    from .tuning import study
-
+    sets = BENCHMARKS.get(data, (data,))
+    if len(sets) > 1 and name is not None:
+        raise InputError(f"name = {name!r}: {data} is {len(sets)} studies; allowed with a single data set only")
     values = parse_settings(set_ or [])
-    config = RunConfig(data=data, sharing=sharing, weighting=weighting, profile=profile, device=device, **values)
     chosen = parse_seeds(seeds) if seeds is not None else list(range(PROFILES[profile].seeds))
     own = sorted(values.items()) + ([] if chosen == list(range(PROFILES[profile].seeds)) else [("seeds", seeds)])
+    configs = [
+        RunConfig(data=one, sharing=sharing, weighting=weighting, profile=profile, device=device, **values) for one in sets
+    ]
+    for config in configs:  # all are valid before the first is trained
+        study_of(config, chosen, own, values, like, name)
+
+
+def study_of(
+    config: RunConfig, seeds: list[int], own: list[tuple[str, Any]], values: dict[str, Any], like: str | None, name: str | None
+) -> None:
+    """One study, and its reported runs as a table. own: what differs from the profile's own study."""
+    from .tuning import study
+
     if own and name is None:  # the record of the profile's own study is not overwritten by a variation of it
-        name = ".".join([data, sharing, weighting, profile, *(f"{key}={value}" for key, value in own)])
-    taken = None if like is None else study(config.but(weighting=like, weighting_options={}), chosen).selected
-    result = study(config, chosen, fixed=list(values), like=taken, name=name)
+        name = ".".join(
+            [config.data, config.sharing, config.weighting, config.profile, *(f"{key}={value}" for key, value in own)]
+        )
+    taken = None if like is None else study(config.but(weighting=like, weighting_options={}), seeds).selected
+    result = study(config, seeds, fixed=list(values), like=taken, name=name)
     table = Table("seed", "status", "validation", "test", "seconds", "run", title=f"{result.name}  {result.selected}")
     for finished in result.runs:
         scores = [mean_metric(finished, split) for split in ("validation", "test")]

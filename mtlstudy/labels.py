@@ -17,7 +17,21 @@ METRICS = {
     "accuracy": "정확도", "macro_f1": "매크로 F1", "auc": "AUC", "mae": "MAE",
     "pearson": "피어슨 상관", "spearman": "스피어만 상관",
 }  # fmt: skip
-DATA = {"multi_mnist": "MultiMNIST", "yeast": "Yeast", "synthetic": "합성 자료", "toy": "장난감 문제", "diabetes": "당뇨병 환자"}
+DATA = {
+    "multi_mnist": "MultiMNIST", "yeast": "Yeast", "synthetic": "합성 자료", "toy": "장난감 문제", "diabetes": "당뇨병 환자",
+    "korean_sentences": "한국어 문장", "korean_tagging": "한국어 태깅",
+}  # fmt: skip
+TASKS = {
+    "sentiment": "감성", "hate": "혐오", "bias": "편향", "intention": "의도", "similarity": "유사도",
+    "upos": "품사(UPOS)", "xpos": "형태소 부류", "deprel": "의존 관계",
+}  # fmt: skip
+CLASSES = {  # task → class → its Korean name, in order
+    "sentiment": {"negative": "부정", "positive": "긍정"},
+    "hate": {"hate": "혐오", "offensive": "공격", "none": "없음"},
+    "bias": {"none": "없음", "gender": "성별", "others": "기타"},
+    "intention": {"fragment": "단편", "statement": "서술", "question": "질문", "command": "명령",
+                  "rhetorical question": "수사 의문", "rhetorical command": "수사 명령", "intonation": "억양 의존"},
+}  # fmt: skip
 
 
 def label(method: str) -> str:

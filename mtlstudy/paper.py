@@ -46,7 +46,7 @@ def compile(review: bool, profile: str = "quick") -> Path:
     for part in parts:
         if not part.is_file():
             raise InputError(f"{part} is missing: the paper comes after results and notebooks (`make book` makes all)")
-    if missing := {*EXPERIMENTS, "provenance"} - {"toy", "sharing"} - json.loads(parts[-2].read_text(encoding="utf-8")).keys():
+    if missing := {"solver", "comparison", "provenance"} - json.loads(parts[-2].read_text(encoding="utf-8")).keys():
         raise InputError(f"{parts[-2]}: no {', '.join(sorted(missing))}; `mtlstudy table NAME --profile {profile}` computes it")
     with TemporaryDirectory() as place:
         root = Path(place).resolve()

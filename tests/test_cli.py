@@ -84,3 +84,27 @@ def test_a_variation_does_not_overwrite_the_study_of_the_profile():
     call("run", "--data", "synthetic", "--seeds", "0", *SMALL)
     (record,) = (runs.root() / "studies").glob("*.json")
     assert "lr=0.003" in record.name and record.name != "synthetic.hard.equal.quick.json"
+
+
+def test_a_benchmark_runs_each_of_its_sets(monkeypatch):
+    from mtlstudy import cli, data
+
+    assert all(name in data.names() for sets in cli.BENCHMARKS.values() for name in sets)
+    monkeypatch.setitem(cli.BENCHMARKS, "both", ("synthetic", "diabetes"))
+    small = ("--seeds", "0", "--set", "steps=4", "--set", "evaluations=1", "--set", "lr=0.01", "--set", "dropout=0.0")
+    done = call("run", "--data", "both", *small)
+    assert done.exit_code == 0 and "synthetic.hard.equal" in done.stdout and "diabetes.hard.equal" in done.stdout
+    refused = call("run", "--data", "both", "--name", "mine", *small)
+    assert refused.exit_code == 2 and "2 studies" in refused.stderr
+    assert "both" in call("list").stdout
+
+
+def test_data_says_what_is_on_this_machine(monkeypatch):
+    monkeypatch.setenv("MTLSTUDY_DATA", "/nowhere")
+    monkeypatch.setenv("MTLSTUDY_CACHE", "/nowhere")
+    monkeypatch.setenv("HF_HUB_CACHE", "/nowhere")
+    lines = call("data").stdout.splitlines()
+    assert any("yeast" in line and "yes" in line for line in lines) and any("nsmc" in line and "no" in line for line in lines)
+    missing = call("run", "--data", "nsmc", "--seeds", "0", "--set", "steps=1")
+    assert missing.exit_code == 2 and len(missing.stderr.strip().splitlines()) == 1
+    assert "MTLSTUDY_DATA" in missing.stderr and "nsmc" in missing.stderr

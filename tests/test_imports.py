@@ -8,7 +8,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[1] / "mtlstudy"
 LEVELS = [
     ["errors", "nash", "nash_reference", "gradients", "metrics", "statistics", "tasks", "backbones", "toy_problem"],
-    ["shelf", "hub", "content", "tokens", "vectors", "config"],
+    ["shelf", "benchmarks", "hub", "content", "tokens", "vectors", "config"],
     ["sharing", "weighting", "data"],
     ["runs", "building", "evaluation", "sampling", "step", "searching", "training", "tuning", "frames"],
     ["labels", "style", "layout", "wiring", "diagrams", "lesson", "cards", "figures", "tables", "experiments", "paper"],

@@ -1,7 +1,8 @@
 """Where an experiment's results lie, and when they are computed anew.
 
 An experiment is a module here with `run(profile)` → one frame, or several by name; `values(*frames)` → nested dict of strings for
-the texts; `SOURCES`, the modules beside its own whose code it rests on; `studies(profile)`, the study records it reads.
+the texts; `SOURCES`, the modules beside its own whose code it rests on; `studies(profile)`, the study records it reads; where its
+data may be missing also `present()`, which of them are there.
 `_build/results/<profile>/` holds its csv files (in the experiment's order, fixed float format: a diff reads) and values.json.
 """
 
@@ -20,7 +21,7 @@ from .. import runs, tables
 from ..config import PROFILES, resolve_device, source_digests
 from ..errors import unknown
 
-EXPERIMENTS = ("solver", "toy", "comparison", "sharing")
+EXPERIMENTS = ("solver", "toy", "comparison", "sharing", "korean")
 PUBLISHED = Path("book/results")
 VOLATILE = ["seconds", "search_seconds", "ms_per_step", "device", "date", "run_id"]  # differ between machines and days
 
@@ -61,11 +62,12 @@ def table(name: str, profile: str = "quick") -> pd.DataFrame:
 
 
 def _rests_on(owner: str, profile: str) -> dict[str, str]:
-    """Digests of the code and of the study records that an experiment's results rest on."""
+    """Digests of the code and of the study records that an experiment's results rest on, and which of its data were there."""
     module = experiment(owner)
     files = {name: runs.root() / "studies" / f"{name}.json" for name in module.studies(profile)}
     digests = {name: sha256(file.read_bytes()).hexdigest()[:16] for name, file in files.items() if file.exists()}
-    return {**source_digests(f"experiments.{owner}", *module.SOURCES), **digests}
+    there: dict[str, str] = getattr(module, "present", dict)()
+    return {**source_digests(f"experiments.{owner}", *module.SOURCES), **digests, **there}
 
 
 def values(profile: str = "quick") -> dict[str, Any]:

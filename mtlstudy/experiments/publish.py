@@ -8,7 +8,7 @@ import pandas as pd
 
 from .. import runs
 from ..errors import InputError
-from ..labels import bracket, number
+from ..labels import SHARINGS, bracket, number
 from . import base, comparison
 from .solver_values import FAILED
 
@@ -58,9 +58,24 @@ def block(profile: str) -> str:
         f"Profile {origin['profile']}, seeds {seeds}, {origin['device']}, {origin['date']}; Δm > 0 is better than single-task."
         " The other methods, all cells and the tests are in the book."
     )
-    note = "\n".join([note, "", *found(folder)])
+    note = "\n".join([note, "", *found(folder), "", *structures(folder)])
     figure = f"![Δm of every method over single-task, by seed](book/results/{profile}/delta_m.svg)"
     return f"{BEGIN}\n{figure}\n\n{body}\n\n{note}\n{END}"
+
+
+def structures(folder: Path) -> list[str]:
+    """The sharing families under equal weighting, a row each: Δm with its interval, and parameters against single-task."""
+    table = comparison.aggregate(pd.read_csv(folder / "sharing.csv"), pd.read_csv(folder / "sharing_runs.csv"))
+    sets = list(dict.fromkeys(table["data"]))
+    by = table.set_index(["data", "method"])
+    head = ["sharing, equal weighting", *(f"Δm % on {data}" for data in sets), *(f"parameters %, {data}" for data in sets)]
+    lines = [head, ["---"] * len(head)]
+    for name in SHARINGS:
+        rows = [by.loc[(data, f"{name}+equal")] for data in sets if (data, f"{name}+equal") in by.index]
+        if name != "single_task" and rows:
+            delta = [" ".join([number(row["delta_m"], sign=True), bracket(row["low"], row["high"])]) for row in rows]
+            lines.append([f"`{name}`", *delta, *(number(100 - row["reduction"], 0) for row in rows)])
+    return ["| " + " | ".join(line) + " |" for line in lines]
 
 
 def found(folder: Path) -> list[str]:

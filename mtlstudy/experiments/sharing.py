@@ -14,9 +14,10 @@ from .. import frames, metrics, tables
 from ..building import build
 from ..config import RunConfig
 from ..errors import InputError
-from ..labels import SHARINGS, family
+from ..labels import DATA, SHARINGS, family
+from ..shelf import entry
 from ..tuning import study
-from . import paired
+from . import korean_settings, paired
 from .paired import select
 from .sharing_values import aggregate, cells, describe, undefined
 
@@ -30,9 +31,10 @@ DECLARED = {
     "best_hard": (BEST, HARD),
 }
 FAMILIES = tuple(SHARINGS)
-DATA_SETS = ("multi_mnist", "yeast", "synthetic")
+REAL = "korean_tagging"  # its tasks have levels; compared where its files are on this machine
+DATA_SETS = ("multi_mnist", "yeast", "synthetic", REAL)
 SOURCES = (
-    "tuning", "frames", "weighting.equal",
+    "tuning", "frames", "weighting.equal", "experiments.korean_settings",
     *(f"data.{name}" for name in DATA_SETS), *(f"sharing.{name}" for name in FAMILIES),
 )  # fmt: skip
 
@@ -46,7 +48,24 @@ def __getattr__(name: str) -> Any:
 
 def studies(profile: str) -> list[str]:
     """Names of the studies whose records the results rest on."""
-    return [f"{data}.{sharing}.equal.{profile}" for data in DATA_SETS for sharing in FAMILIES]
+    return [f"{data}.{sharing}.equal.{profile}" for data in here() for sharing in FAMILIES]
+
+
+def here() -> list[str]:
+    """The data sets that are on this machine."""
+    return [name for name in DATA_SETS if entry("data", name).available()]
+
+
+def present() -> dict[str, str]:
+    """Which data sets are on this machine: the results rest on that too."""
+    return {f"data {name}": "here" if name in here() else "missing" for name in DATA_SETS}
+
+
+def config(data: str, sharing: str, profile: str) -> RunConfig:
+    """The configuration of one data set and family, before tuning."""
+    if data in korean_settings.DATA_SETS:
+        return korean_settings.config(data, f"{sharing}+equal", profile)
+    return RunConfig(data=data, sharing=sharing, profile=profile)
 
 
 def refusal(config: RunConfig) -> str:
@@ -72,21 +91,21 @@ def run(profile: str) -> dict[str, pd.DataFrame]:
     learned about sharing; sharing_refused: data, sharing, reason of each combination that makes no sense.
     """
     refused = []
-    for data in DATA_SETS:
+    for data in here():
         for sharing in FAMILIES:
-            config = RunConfig(data=data, sharing=sharing, profile=profile)
-            reason = refusal(config)
+            one = config(data, sharing, profile)
+            reason = refusal(one)
             if reason:
                 refused.append({"data": data, "sharing": sharing, "reason": reason})
             else:
-                study(config)
+                study(one)
     metric = frames.load(profile)
     found = {
         "sharing": metric[metric["role"] == "final"],
         "sharing_runs": frames.summary(profile),
         "sharing_learned": frames.learned(profile),
     }
-    found = {name: frame[frame["data"].isin(DATA_SETS) & (frame["weighting"] == "equal")] for name, frame in found.items()}
+    found = {name: frame[frame["data"].isin(here()) & (frame["weighting"] == "equal")] for name, frame in found.items()}
     return {**found, "sharing_refused": pd.DataFrame(refused, columns=["data", "sharing", "reason"])}
 
 
@@ -104,4 +123,7 @@ def values(frame: pd.DataFrame, summary: pd.DataFrame, learned: pd.DataFrame, re
     """Everything the texts cite, as strings, with the raw numbers beside it under "number" (see `sharing_values.describe`)."""
     best = {data: paired.best(frame, BEST, data) for data in sorted(set(frame["data"]))}
     pooled = paired.best(frame, BEST)
-    return describe(frame, summary, learned, refused, declared(frame), {**best, "all": pooled})
+    found = describe(frame, summary, learned, refused, declared(frame), {**best, "all": pooled})
+    lost = [name for name in DATA_SETS if name not in here()]
+    found["undefined"] += [f"{DATA[name]}: 파일이 이 기계에 없어 비교에서 빠졌다(`mtlstudy data {name}`)." for name in lost]
+    return found
