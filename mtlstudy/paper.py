@@ -19,7 +19,7 @@ import yaml
 from . import data, runs
 from .config import PROFILES, Profile
 from .errors import InputError
-from .experiments.base import EXPERIMENTS, folder
+from .experiments.base import folder
 from .experiments.phrases import ALPHA
 from .experiments.solver_values import FAILED, power
 from .labels import number

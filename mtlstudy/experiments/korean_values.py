@@ -100,14 +100,15 @@ def _or_absent(rows: list[dict[str, str]], columns: list[str]) -> pd.DataFrame:
 
 
 def missing(lost: pd.DataFrame, data: str) -> list[str]:
-    """A sentence for each split of a data set that was nowhere: what, how large, how to get it, and what the loader says."""
-    home = str(Path.home())
-    lines = [
-        f"없는 자료: {r['source']}의 {r['split']} 분할. 이 자료가 드는 실험은 하지 않았다. 환경 변수 MTLSTUDY_DATA에 자료가 있는 "
-        f"폴더를 적거나 `mtlstudy data {data}`로 내려받는다(이 출처 약 {number(float(r['megabytes']), 0)} MB). "
-        f"찾아본 곳: “{r['said'].replace(home, '~')}”"
-        for r in records(lost[lost["data"] == data])
-    ]
+    """A sentence for each source of a data set that lacks files: which, how large, how to get it, and what the loader says."""
+    home, lines = str(Path.home()), []
+    for source, own in lost[lost["data"] == data].groupby("source", sort=False):
+        size = number(float(own["megabytes"].iloc[0]), 0)
+        lines.append(
+            f"없는 자료: {source}의 {', '.join(own['split'])} 분할. 이 자료가 드는 실험은 하지 않았다. "
+            f"환경 변수 MTLSTUDY_DATA에 자료가 있는 폴더를 적거나 `mtlstudy data {data}`로 내려받는다(이 출처 약 {size} MB). "
+            f"찾아본 곳: “{own['said'].iloc[0].replace(home, '~')}”"
+        )
     return lines or ["필요한 자료가 모두 있다."]
 
 

@@ -13,7 +13,7 @@ NAMES = [name for name in data.names() if data.get(name).available()]
 ENCODED = {  # sets of which different examples may have the same input: their raw rows are compared in the tests of real data
     "adult": "two people of the same census answers", "qm8": "hashed features", "tox21": "hashed features",
     **dict.fromkeys(("ud_korean", "ud_english", "wnut17", "korean_tagging"), "rare words are read by their endings"),
-    **dict.fromkeys(("nsmc", "kor_hate", "kor_3i4k", "kor_sts", "korean_sentences"), "rare characters are unknown, long texts cut"),
+    **dict.fromkeys(("nsmc", "kor_hate", "kor_3i4k", "kor_sts", "korean_sentences"), "rare letters unknown, long texts cut"),
 }  # fmt: skip
 print(f"{len(NAMES)} of {len(data.names())} data sets are on this machine")
 
