@@ -29,14 +29,6 @@ def executed(source):
 def test_there_are_notebooks():
     names = "first_comparison korean_sentences korean_tagging sharing_comparison solver ten_minutes toy"
     assert [s.stem for s in SOURCES] == names.split()
-        "first_comparison",
-        "korean_sentences",
-        "korean_tagging",
-        "sharing_comparison",
-        "solver",
-        "ten_minutes",
-        "toy",
-    ]
     assert not list((ROOT / "notebooks").glob("*.ipynb"))
 
 
