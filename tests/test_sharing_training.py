@@ -88,7 +88,7 @@ def test_killed_and_resumed_to_the_same_bits(family, monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("density", [0.2, 0.5])
 def test_pruning_leaves_the_density_asked_for(density):
-    run = fit(config("sparse", sharing_options={"density": density, "rounds": 3}), progress=False)
+    run = fit(config("sparse", lr=0.02, sharing_options={"density": density, "rounds": 3, "search": 1.0}), progress=False)
     learned = run.record["learned"]
     assert all(abs(d - density) < 0.01 for d in learned["density"].values())
     dense = fit(config("hard"), progress=False)

@@ -7,8 +7,9 @@ Source: Ruder, Bingel, Augenstein & Søgaard, *Latent Multi-Task Architecture Le
     Ω = γ Σ_t Σ_l Σ_{g<g'} ‖G_tg^l (G_tg'^l)ᵀ‖²_F           subspaces of one task are drawn to be orthogonal
 
 f_s^l is task s's stage, its features cut into G equal subspaces; G_tg are the rows of the stage's last weight matrix that make
-subspace g (the columns of an embedding). α starts near its own subspace and β near the last stage, as published. What differs
-from the paper: any stages in place of LSTMs; a stage of several parallel matrices (the text CNN's windows) pays no orthogonality.
+subspace g. α starts near its own subspace and β near the last stage, as published. What differs from the paper: any stages in
+place of LSTMs; a stage of several parallel matrices (the text CNN's windows) pays no orthogonality, and no embedding does, whose
+thousands of rows would outweigh the losses.
 """
 
 from collections.abc import Iterable, Sequence
@@ -104,11 +105,9 @@ def near(identity: Tensor, own: float) -> Tensor:
 
 
 def rows(stage: nn.Module, width: int) -> Tensor | None:
-    """The stage's last weight matrix with a row a feature (width, …), an embedding's columns as rows; None where it has none."""
+    """The stage's last weight matrix with a row a feature (width, …); None where it has none, as an embedding."""
     for module in reversed(list(stage.modules())):
-        if isinstance(module, nn.Embedding) and module.embedding_dim == width:
-            return module.weight.mT
         for weight in matrices(module).values() if not list(module.children()) else ():
-            if weight.shape[0] == width:
+            if weight.shape[0] == width and not isinstance(module, nn.Embedding):
                 return weight.flatten(1)
     return None

@@ -5,10 +5,11 @@ Source: Sun, Shao, Li, Liu, Yan, Qiu & Huang, *Learning Sparse Sharing Architect
 
     ŷ_t = h_t(f(x; θ ⊙ m_t)),   m_t ∈ {0, 1}^P
 
-Search, for each task from the same θ₀: train alone, prune the smallest weights of all stages together, go back to θ₀; after R
-rounds the density ρ is left (a round keeps ρ^(1/R)). Then all tasks are trained together from θ₀, each through its mask. Density
-1 is hard sharing. Biases and norms are not pruned. What differs from the paper: the density is an option and the last round's
-mask is taken; there the round is chosen on validation, and a multi-task warm-up may come first.
+Search, for each task from the same θ₀: train alone, prune the smallest weights of every stage, go back to θ₀; after R rounds the
+density ρ is left (a round keeps ρ^(1/R)). Then all tasks are trained together from θ₀, each through its mask. Density 1 is hard
+sharing. Biases and norms are not pruned. Every stage keeps the same share: embeddings start ten times larger than convolutions,
+and one threshold for all stages would prune the latter away. What differs from the paper: the density is an option and the last
+round's mask is taken; there the round is chosen on validation, and a multi-task warm-up may come first.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -137,15 +138,12 @@ class Pruned(Partitioned):
                     p.register_hook(lambda g, mask=mask: g * mask.to(g.device))  # a pruned weight stays zero
 
     def prune(self, task: str, keep: float) -> list[dict[str, Tensor]]:
-        """The masks after this round: the largest `keep` of the weights left, over all stages together."""
-        weights = [matrices(stage[task]) for stage in self.stages]
+        """The masks after this round: the largest `keep` of the weights left, stage by stage."""
         found: Any = self.structure
-        masks = found["masks"][task]
-        left = torch.cat(
-            [p.detach().cpu().abs()[mask[n]] for stage, mask in zip(weights, masks, strict=True) for n, p in stage.items()]
-        )
-        least = left.sort(descending=True).values[max(1, round(keep * len(left))) - 1]
-        return [
-            {n: mask[n] & (p.detach().cpu().abs() >= least) for n, p in stage.items()}
-            for stage, mask in zip(weights, masks, strict=True)
-        ]
+        masks = []
+        for stage, mask in zip(self.stages, found["masks"][task], strict=True):
+            size = {name: p.detach().cpu().abs() for name, p in matrices(stage[task]).items()}
+            left = torch.cat([size[name][mask[name]] for name in size]) if size else torch.zeros(1)
+            least = left.sort(descending=True).values[max(1, round(keep * len(left))) - 1]
+            masks.append({name: mask[name] & (size[name] >= least) for name in size})
+        return masks
