@@ -59,7 +59,7 @@ def test_the_readmes_commands_exist():
         assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.M), target
 
 
-@pytest.mark.parametrize("pattern", [r"/work/", r"/tmp/", r"\.library"])
+@pytest.mark.parametrize("pattern", [r"/work/", r"/tmp/", r"/\.library"])
 def test_no_trace_of_a_machine(pattern):
     files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout.splitlines()
     if not files:

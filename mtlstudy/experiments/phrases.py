@@ -39,6 +39,7 @@ def findings(values: Mapping[str, Any]) -> list[str]:
         lines.append(f"{own['label']}. {'; '.join(said)}. 검증 자료로 고른 하드 공유 방법: {own['best_validation']}.")
     lines += tested[pooled].values()
     control = numbers["tests"][pooled].get("nash_equal_norm")
+    lines += pooling(tested)
     if control:
         better = control["p_holm"] is not None and control["p_holm"] < ALPHA and control["difference"] > 0
         lines.append(
@@ -49,6 +50,17 @@ def findings(values: Mapping[str, Any]) -> list[str]:
     lines += bounds(limits)
     lines.append(f"협상 게임: {limits['games']}번, 그중 풀리지 않은 것: {limits['unsolved']}번.")
     return lines
+
+
+def pooling(tested: Mapping[str, Any]) -> list[str]:
+    """What a test over the pairs (data set, seed) of several data sets may be taken for; nothing where there is one set."""
+    sets = len(tested.keys() - {"all"})
+    if "all" not in tested:
+        return []
+    return [
+        f"모든 자료를 합친 검정의 쌍은 (자료, 시드)이다. 자료는 {sets}개이고 한 자료의 시드들은 같은 시험 표본을 쓰므로 서로 독립이 "
+        "아니다. 유의하다는 판정은 이 자료들과 이 프로필의 예산에 대한 것이며, 다른 자료로 넓혀 말할 수 없다."
+    ]
 
 
 def bounds(limits: Mapping[str, str]) -> list[str]:

@@ -10,7 +10,7 @@ from ..labels import DATA, METRICS, NONE, SHARINGS, family, number, place
 from ..shelf import entry
 from ..tables import COLUMNS, formatted, records
 from . import paired
-from .phrases import bounds
+from .phrases import bounds, pooling
 
 UNDEFINED = "정의되지 않음"
 HARD = "hard+equal"
@@ -135,7 +135,7 @@ def describe(
     pooled = "all" if "all" in tested["verdict"] else next(iter(best))
     lines = [line for data, part in table.groupby("data") for line in _said(str(data), part, best)]
     lines += [f"검증 자료로 고른 구조(모든 자료): {family(best['all'])}."] if pooled == "all" else []
-    lines += tested["verdict"].get(pooled, {}).values()
+    lines += [*tested["verdict"].get(pooled, {}).values(), *pooling(tested["verdict"])]
     if best[pooled] == HARD:
         lines.append("검증 자료로 고른 구조가 하드 공유이므로, 미리 정한 비교 가운데 하드 공유 대 단일 과제만 남는다.")
     found["findings"] = [*lines, *_relations(learned), *_masks(learned), *bounds(found["limits"])]
