@@ -86,7 +86,7 @@ def _shape(data: Data, splits: Splits) -> dict[str, str]:
         rows["입력"] = f"토큰 번호 {form} (어휘 {data.vocabulary:,}; 길이 중앙값 {middle:.0f}, 95 % {high:.0f})"
     else:
         rows["입력"] = form
-    rows["부호화한 입력이 학습 표본과 같은 시험 표본"] = f"{_common(inputs[0], inputs[2]):,}"
+    rows["학습과 같은 시험 입력"] = f"{_common(inputs[0], inputs[2]):,}"
     return rows
 
 
