@@ -5,14 +5,14 @@ import sys
 from pathlib import Path
 
 from mtlstudy.experiments import korean_settings as korean  # which of their data sets are on this machine
+from mtlstudy.labels import SHARINGS
 
 PROFILE = config.get("profile", "quick")
 DEVICE = config.get("device", "auto")
 DATA = ["multi_mnist", "yeast"]
 WEIGHTINGS = ["equal", "scale_invariant", "uncertainty", "static", "equal_norm", "nash", "block_nash"]
 METHODS = ["single_task.equal", *(f"hard.{weighting}" for weighting in WEIGHTINGS)]
-FAMILIES = ["single_task", "hard", "partial", "soft", "trace_norm", "tensor_factorised", "cross_stitch", "sluice", "sparse", "mmoe",
-            "ple", "recon"]  # on every data set; hierarchical refuses tasks that have no levels
+FAMILIES = [name for name in SHARINGS if name != "hierarchical"]  # on every data set; that one refuses tasks that have no levels
 NOTEBOOKS = ["ten_minutes", "solver", "toy", "first_comparison", "sharing_comparison", "korean_sentences", "korean_tagging"]
 TABLE_OF = {"solver": "solver", "toy": "toy", "first_comparison": "comparison", "sharing_comparison": "sharing",
             "korean_sentences": "korean", "korean_tagging": "korean"}
@@ -30,7 +30,6 @@ CHAPTERS = ["_config.yml", "_toc.yml", "book/metadata.yml", "book/references.bib
             *map(str, sorted(Path("book/_ext").glob("*.py"))), "tests/laws/test_sharing_limits.py",  # quoted in a chapter
             *(str(p) for p in sorted(Path("book/_static").rglob("*")) if p.is_file())]
 PAPER = ["book/metadata.yml", "book/references.bib", "mtlstudy/paper.py", *map(str, sorted(Path("book/paper").glob("*.*")))]
-
 
 
 def record(data, method):

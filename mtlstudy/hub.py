@@ -124,8 +124,7 @@ def shards(names: Iterable[str], config: str, split: str) -> list[str]:
     >>> shards(["mnist/test-00000-of-00001.parquet", "README.md"], "mnist", "test")
     ['mnist/test-00000-of-00001.parquet']
     """
-    of_config: list[str] = []
-    other: list[str] = []
+    of_config, other = list[str](), list[str]()
     for name in sorted(names):
         match = re.fullmatch(rf"(?:(.+)/)?{re.escape(split)}(?:/\d+|-\d+-of-\d+)?\.parquet", name)
         if match and match[1] in (config, "data", None):

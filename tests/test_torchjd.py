@@ -140,7 +140,7 @@ def test_every_option_is_explained_and_bounded(name):
 
 @pytest.mark.parametrize("name", ["uncertainty", "mgda", "graddrop"])
 def test_without_torchjd_one_line_says_so(name, monkeypatch):
-    monkeypatch.setitem(sys.modules, weighting.get(name).library, None)
+    monkeypatch.setitem(sys.modules, weighting.get(name).package, None)
     with pytest.raises(InputError, match=rf"'{name}' needs torchjd .*pip install 'mtlstudy\[study\]'") as refused:
         make(name)
     assert "\n" not in str(refused.value)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from .. import runs
 from ..errors import InputError
-from ..labels import SHARINGS, bracket, number
+from ..labels import NONE, SHARINGS, bracket, number
 from . import base, comparison
 from .solver_values import FAILED
 
@@ -71,10 +71,14 @@ def structures(folder: Path) -> list[str]:
     head = ["sharing, equal weighting", *(f"Δm % on {data}" for data in sets), *(f"parameters %, {data}" for data in sets)]
     lines = [head, ["---"] * len(head)]
     for name in SHARINGS:
-        rows = [by.loc[(data, f"{name}+equal")] for data in sets if (data, f"{name}+equal") in by.index]
-        if name != "single_task" and rows:
-            delta = [" ".join([number(row["delta_m"], sign=True), bracket(row["low"], row["high"])]) for row in rows]
-            lines.append([f"`{name}`", *delta, *(number(100 - row["reduction"], 0) for row in rows)])
+        at = [(data, f"{name}+equal") for data in sets]
+        rows = [by.loc[key] if key in by.index else None for key in at]  # None: the family is not defined there
+        if name != "single_task" and any(row is not None for row in rows):
+            delta = [
+                NONE if row is None else f"{number(row['delta_m'], sign=True)} {bracket(row['low'], row['high'])}" for row in rows
+            ]
+            share = [NONE if row is None else number(100 - row["reduction"], 0) for row in rows]
+            lines.append([f"`{name}`", *delta, *share])
     return ["| " + " | ".join(line) + " |" for line in lines]
 
 

@@ -35,7 +35,7 @@ class TorchJD(Weighting):
     the count of steps, both buffers, so that a resumed run is exact, and the caller's generator is left as it was.
     """
 
-    library: ClassVar[str] = "torchjd.aggregation"
+    package: ClassVar[str] = "torchjd.aggregation"
     torchjd_class: ClassVar[str]
     state: ClassVar[tuple[str, ...]] = ()
     state_device: ClassVar[str | None] = None
@@ -56,7 +56,7 @@ class TorchJD(Weighting):
     def make(self) -> Any:
         """A new object of torchjd; `InputError` where the library, or a solver that it calls, is missing."""
         try:
-            return getattr(import_module(self.library), self.torchjd_class)(**self.arguments())
+            return getattr(import_module(self.package), self.torchjd_class)(**self.arguments())
         except ImportError as missing:
             raise InputError(f"weighting = {self.name!r} needs torchjd ({missing}); pip install 'mtlstudy[study]'") from None
 
@@ -115,7 +115,7 @@ class TorchJDGramian(TorchJD, GameWeighting):
 class TorchJDLoss(TorchJD, LossWeighting):
     """A torchjd scalarizer, losses (K,) → objective. A call of `forward` is a step; `objective` may be asked again within it."""
 
-    library = "torchjd.scalarization"
+    package = "torchjd.scalarization"
 
     def __init__(self, tasks: int, blocks: int, options: Options) -> None:
         super().__init__(tasks, blocks, options)
