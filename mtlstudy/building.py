@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch import nn
 
 from .config import RunConfig
 from .data.base import Data, Splits
@@ -32,11 +33,21 @@ def build(config: RunConfig, structure: Mapping[str, Any] | None = None) -> tupl
 
 
 def load(config: RunConfig) -> tuple[Data, Splits]:
-    """The data set and its splits on the configured device."""
+    """The data set and its splits, on the configured device where they fit into half of its free memory; otherwise they stay on
+    the host and batches are moved."""
     kind, options = chosen("data", config)
     data: Data = kind(options)
     splits, device = data.load(config.seed), torch.device(config.device)
-    return data, Splits(*(split.to(device) for split in (splits.train, splits.validation, splits.test)))
+    three = (splits.train, splits.validation, splits.test)
+    if device.type == "cuda" and sum(split.bytes() for split in three) > torch.cuda.mem_get_info()[0] / 2:
+        return data, splits
+    return data, Splits(*(split.to(device) for split in three))
+
+
+def adam(config: RunConfig, *modules: nn.Module) -> torch.optim.Adam:
+    """Adam over the parameters of some modules; fused, so that it can leave out a step without the host asking (see `Step`)."""
+    parameters = [p for module in modules for p in module.parameters()]
+    return torch.optim.Adam(parameters, lr=config.lr, weight_decay=config.weight_decay, fused=True)
 
 
 def chosen(kind: str, config: RunConfig) -> tuple[Any, Options]:

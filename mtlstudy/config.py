@@ -23,7 +23,8 @@ TUNING_SEED = 1000
 
 class Profile(BaseModel):
     """How much work a study does. `steps` training steps a run, `evaluations` on validation; tuning: `trials` candidates a
-    method on `tuning_seeds` seeds; `seeds` fresh reported seeds."""
+    method on `tuning_seeds` seeds; `seeds` fresh reported seeds. `mode`: how task gradients are taken; measured where work is
+    long, fixed where anyone shall recompute the same bits."""
 
     model_config = ConfigDict(frozen=True)
     steps: int
@@ -32,12 +33,13 @@ class Profile(BaseModel):
     tuning_seeds: int
     seeds: int
     dropouts: tuple[float, ...]
+    mode: Literal["auto", "sequential"]
 
 
 PROFILES = MappingProxyType(
     {
-        "quick": Profile(steps=250, evaluations=5, trials=3, tuning_seeds=1, seeds=3, dropouts=(0.0,)),
-        "full": Profile(steps=3000, evaluations=30, trials=10, tuning_seeds=3, seeds=10, dropouts=(0.0, 0.3)),
+        "quick": Profile(steps=250, evaluations=5, trials=3, tuning_seeds=1, seeds=3, dropouts=(0.0,), mode="sequential"),
+        "full": Profile(steps=3000, evaluations=30, trials=10, tuning_seeds=3, seeds=10, dropouts=(0.0, 0.3), mode="auto"),
     }
 )
 
@@ -70,6 +72,13 @@ class RunConfig(BaseModel):
     width: Annotated[int, Field(ge=1, le=8192)] = 64
     depth: Annotated[int, Field(ge=1, le=32)] = 2
     threads: Annotated[int, Field(ge=1, le=256)] = 1
+    processes: Annotated[int, Field(ge=1, le=4096)] = 1
+    mode: Literal["auto", "sequential", "batched", "chunked"]
+    chunk: Annotated[int, Field(ge=1)] = 4
+    memory_mb: Annotated[float, Field(gt=0)] | None = None
+    accumulate: Annotated[int, Field(ge=1)] = 1
+    precision: Literal["float32", "bfloat16"] = "float32"
+    compile: bool = False
     data_options: dict[str, Any] = {}
     sharing_options: dict[str, Any] = {}
     weighting_options: dict[str, Any] = {}
@@ -87,7 +96,8 @@ class RunConfig(BaseModel):
         if name not in PROFILES:
             raise unknown("profile", str(name), PROFILES)
         profile = PROFILES[name]
-        values = {"steps": profile.steps, **values, "device": resolve_device(str(values.get("device", "auto")))}
+        values = {"steps": profile.steps, "mode": profile.mode, **values}
+        values["device"] = resolve_device(str(values.get("device", "auto")))
         values.setdefault("evaluations", min(profile.evaluations, max(int(values["steps"]), 1)))
         for kind in ("data", "sharing", "weighting"):  # every option spelled out, so that equal runs have equal identities
             if isinstance(values.get(kind), str):
@@ -106,6 +116,12 @@ class RunConfig(BaseModel):
             raise ValueError(f"{pair}: nothing is shared, so there is nothing to weigh; allowed: equal")
         if not family.bargains and weighting.needs != "losses":
             raise ValueError(f"{pair}: the tasks share no parameter, so no gradients meet; allowed: weightings of the losses")
+        if self.compile and self.mode in ("batched", "chunked"):
+            raise ValueError(f"mode = {self.mode!r} with compile = True: allowed: auto, sequential")
+        if self.accumulate > self.batch_size:
+            raise ValueError(f"accumulate = {self.accumulate}: must be ≤ batch_size = {self.batch_size}")
+        if self.accumulate > 1 and self.weighting_options.get("level") == "representation":
+            raise ValueError(f"accumulate = {self.accumulate}: a game on representations needs the batch in one part; allowed: 1")
         return self
 
     @property

@@ -20,7 +20,8 @@ def measure(model: Sharing, tasks: Sequence[Task], split: Split) -> dict[str, di
         outputs = predict(model, split)
     measured = {}
     for task in tasks:
-        output, target = outputs[task.name], split.targets[task.name]
+        output = outputs[task.name]
+        target = split.targets[task.name].to(output.device)
         value = task.measure(output, target)
         score = value if task.higher_is_better else -value
         measured[task.name] = {"loss": float(task.loss(output, target)), "metric": value, "score": score}
@@ -29,12 +30,13 @@ def measure(model: Sharing, tasks: Sequence[Task], split: Split) -> dict[str, di
 
 def predict(model: Sharing, split: Split) -> dict[str, Tensor]:
     """Output (N, …) of every task on its examples of a split."""
+    device = next(model.parameters()).device
     if isinstance(split.inputs, Tensor):
-        parts = [model(x) for x in split.inputs.split(CHUNK)]
+        parts = [model(x.to(device)) for x in split.inputs.split(CHUNK)]
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
     found = {}
     for name, inputs in split.inputs.items():
-        z = [model.represent(x, [name])[name] for x in inputs.split(CHUNK)]
+        z = [model.represent(x.to(device), [name])[name] for x in inputs.split(CHUNK)]
         found[name] = torch.cat([model.heads[name](part) for part in z])
     return found
 

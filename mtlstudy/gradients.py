@@ -3,6 +3,9 @@
 One forward and K trunk backward passes, no more: each loss is differentiated to its representation z first (its head sees only
 its own task), then the K vectors are pushed through the trunk, and the stored J serves for the final direction as well.
 Shapes: K tasks, P shared parameters, B blocks, z (N, d), J (K, P), Gramian M = J Jᵀ (B, K, K) in float64.
+
+The three modes give the same J to rounding. Peak memory beside the model's own graph, in numbers: J itself, K · P, and the
+intermediate gradients of as many tasks as are differentiated at once: 1 (sequential), `chunk` (chunked), K (batched).
 """
 
 from collections.abc import Sequence
@@ -11,7 +14,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-Mode = Literal["sequential", "batched"]
+Mode = Literal["sequential", "batched", "chunked"]
+COLUMNS = {"cpu": 1 << 14, "cuda": 1 << 20}  # of J converted to float64 at once: fits a core's cache; few launches on a GPU
 
 
 def representation_gradients(
@@ -30,25 +34,33 @@ def representation_gradients(
 
 
 def task_gradients(
-    z: Sequence[Tensor], to_z: Sequence[Tensor], shared: Sequence[Tensor], mode: Mode = "sequential", keep_graph: bool = False
+    z: Sequence[Tensor],
+    to_z: Sequence[Tensor],
+    shared: Sequence[Tensor],
+    mode: Mode = "sequential",
+    keep_graph: bool = False,
+    chunk: int = 4,
 ) -> Tensor:
     """J (K, P): the gradient of every task with respect to the shared parameters, flattened in their order.
 
-    z, to_z: K representations and ∂L_t/∂z_t. mode "batched" differentiates all K at once and needs one common z;
-    with several representations it is sequential. keep_graph: whether the graph is differentiated again later.
+    z, to_z: K representations and ∂L_t/∂z_t. mode "batched" differentiates all K at once and "chunked" `chunk` of them, which
+    needs one common z; with several representations it is one after another. keep_graph: whether the graph is used again later.
     """
     K = len(z)
-    if mode == "batched" and all(rep is z[0] for rep in z):
-        grads = torch.autograd.grad(
-            z[0], shared, torch.stack(list(to_z)), retain_graph=keep_graph, is_grads_batched=True, materialize_grads=True
-        )
-        return torch.cat([g.reshape(K, -1) for g in grads], 1)
-    rows = []
-    for t, (rep, v) in enumerate(zip(z, to_z, strict=True)):
-        keep = keep_graph or t < K - 1
-        grads = torch.autograd.grad(rep, shared, v, retain_graph=keep, materialize_grads=True)
-        rows.append(torch.cat([g.reshape(-1) for g in grads]))
-    return torch.stack(rows)
+    J = shared[0].new_empty(K, sum(p.numel() for p in shared))
+    if mode == "sequential" or any(rep is not z[0] for rep in z):
+        for t, (rep, v) in enumerate(zip(z, to_z, strict=True)):
+            keep = keep_graph or t < K - 1
+            grads = torch.autograd.grad(rep, shared, v, retain_graph=keep, materialize_grads=True)
+            torch.cat([g.reshape(-1) for g in grads], out=J[t])
+        return J
+    size = K if mode == "batched" else chunk
+    for start in range(0, K, size):
+        vectors = torch.stack(list(to_z[start : start + size]))
+        keep = keep_graph or start + size < K
+        grads = torch.autograd.grad(z[0], shared, vectors, retain_graph=keep, is_grads_batched=True, materialize_grads=True)
+        torch.cat([g.reshape(len(vectors), -1) for g in grads], 1, out=J[start : start + size])
+    return J
 
 
 def direction(z: Sequence[Tensor], vectors: Sequence[Tensor], shared: Sequence[Tensor]) -> Tensor:
@@ -64,7 +76,12 @@ def gramian(J: Tensor, sizes: Sequence[int] | None = None) -> Tensor:
     [[[25.0, 4.0], [4.0, 1.0]]]
     """
     blocks = [J] if sizes is None else J.split(list(sizes), 1)
-    return torch.stack([block.double() @ block.double().mT for block in blocks])
+    M = torch.zeros(len(blocks), len(J), len(J), dtype=torch.float64, device=J.device)
+    for b, block in enumerate(blocks):
+        for part in block.split(COLUMNS.get(J.device.type, 1 << 20), 1):
+            exact = part.double()
+            M[b].addmm_(exact, exact.mT)
+    return M
 
 
 def cosines(M: Tensor) -> Tensor:

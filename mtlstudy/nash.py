@@ -21,54 +21,20 @@ The paper approaches it by a sequence of convex programs; here a damped Newton m
 With the α-fair barrier the equation is M a = w a^(−1/α); α = 1 is Nash, and the same Newton solves it.
 """
 
-from dataclasses import dataclass
-from enum import IntEnum
-
+import numpy as np
 import torch
 from torch import Tensor
 
+from . import nash_single
+from .bargaining import BargainingSolution, Status
 from .errors import InputError
 
+__all__ = ["BargainingSolution", "Status", "nash_weights"]
 
-class Status(IntEnum):
-    """How a bargaining problem ended. Weights other than those of SOLVED are NaN: there is nothing to use by mistake."""
-
-    SOLVED = 0
-    """The weights satisfy M a = w / a up to rounding: residual ≤ max(1e-10, 10 · eps · cond(C))."""
-    PARETO_STATIONARY = 1
-    """No solution exists: some y ≥ 0, y ≠ 0 has M y = 0 (up to rounding), so no direction helps every task."""
-    ZERO_GRADIENT = 2
-    """A task has no gradient; `BargainingSolution.zero` names it."""
-    NON_FINITE = 3
-    """The Gramian holds NaN or infinity."""
-    MAX_ITERATIONS = 4
-    """Newton's method did not reach its stopping test."""
-    INDEFINITE = 5
-    """The matrix is no Gramian: it has a clearly negative eigenvalue or a negative diagonal entry."""
-
-
-@dataclass(frozen=True)
-class BargainingSolution:
-    """weights a (..., K) float64, status (...) of `Status`, residual max_t |a_t (M a)_t / w_t − 1| (...),
-    iterations (...), zero (..., K): the tasks without a gradient."""
-
-    weights: Tensor
-    status: Tensor
-    residual: Tensor
-    iterations: Tensor
-    zero: Tensor
-
-    @property
-    def solved(self) -> Tensor:
-        """(...) bool: where the weights may be used."""
-        return self.status == Status.SOLVED
-
-    def describe(self) -> str:
-        """One line for a person: statuses and how many, tasks without gradient by index."""
-        counts = {s.name: int((self.status == s).sum()) for s in Status}
-        line = ", ".join(f"{name} {n}" for name, n in counts.items() if n)
-        zero = sorted(set(torch.nonzero(self.zero)[:, -1].tolist())) if self.zero.any() else []
-        return line + (f" (no gradient: task {', '.join(map(str, zero))})" if zero else "")
+FEW = 8
+"""Up to so many matrices on the CPU are solved one after another by `nash_single`; more of them, in one batch."""
+LAUNCHED = 24
+"""Newton steps on an accelerator, where asking whether all have converged would wait for it (the stress set needs up to 15)."""
 
 
 def nash_weights(
@@ -94,19 +60,41 @@ def nash_weights(
         raise InputError(f"gramian has shape {tuple(gramian.shape)}; allowed: (..., K, K) with K ≥ 1")
     if not alpha > 0:
         raise InputError(f"alpha = {alpha}: must be > 0 (1 is Nash)")
+    w = None if power is None else _powers(power, gramian)
+    if gramian.device.type == "cpu" and 0 < gramian.shape[:-2].numel() <= FEW:
+        return _one_by_one(gramian, w, 1.0 / alpha, start, max_iterations)
     with torch.no_grad():
-        return _solve(gramian.double(), _powers(power, gramian), 1.0 / alpha, start, max_iterations)
+        ones = torch.ones(gramian.shape[:-1], dtype=torch.float64, device=gramian.device)
+        return _solve(gramian.double(), ones if w is None else w, 1.0 / alpha, start, max_iterations)
 
 
-def _powers(power: Tensor | None, gramian: Tensor) -> Tensor:
-    w = torch.ones(gramian.shape[:-1], dtype=torch.float64, device=gramian.device)
-    if power is None:
-        return w
+def _powers(power: Tensor, gramian: Tensor) -> Tensor:
+    """w (..., K) in full. Powers on an accelerator are taken as they are: looking at them would wait for it."""
     if power.shape[-1:] != gramian.shape[-1:]:
         raise InputError(f"power has shape {tuple(power.shape)}; allowed: (..., K) with K = {gramian.shape[-1]}")
-    if not bool((torch.isfinite(power) & (power > 0)).all()):
+    if power.device.type == "cpu" and not bool((torch.isfinite(power) & (power > 0)).all()):
         raise InputError(f"power = {power.tolist()}: every bargaining power must be positive and finite")
-    return w * power.to(w)
+    return power.detach().to(gramian.device, torch.float64).expand(gramian.shape[:-1])
+
+
+def _one_by_one(
+    gramian: Tensor, power: Tensor | None, beta: float, start: Tensor | None, max_iterations: int
+) -> BargainingSolution:
+    shape, K = gramian.shape[:-2], gramian.shape[-1]
+    M = gramian.detach().numpy().astype(np.float64, copy=False).reshape(-1, K, K)
+    N = len(M)
+    w = [None] * N if power is None else power.numpy().reshape(-1, K)
+    warm = [None] * N if start is None else start.detach().numpy().astype(np.float64, copy=False).reshape(-1, K)
+    each = [nash_single.solve(M[n], w[n], beta, warm[n], max_iterations) for n in range(N)]
+    weights, status, residual, iterations = (torch.from_numpy(np.array(field)) for field in zip(*each, strict=True))
+    zero = torch.from_numpy(np.abs(M.diagonal(0, 1, 2)) < nash_single.TINY)
+    if shape == (N,):
+        return BargainingSolution(weights, status, residual, iterations, zero)
+    if not shape:
+        return BargainingSolution(weights[0], status[0], residual[0], iterations[0], zero[0])
+    return BargainingSolution(
+        weights.view(*shape, K), status.view(shape), residual.view(shape), iterations.view(shape), zero.view(*shape, K)
+    )
 
 
 def _solve(M: Tensor, w: Tensor, beta: float, start: Tensor | None, max_iterations: int) -> BargainingSolution:
@@ -117,9 +105,9 @@ def _solve(M: Tensor, w: Tensor, beta: float, start: Tensor | None, max_iteratio
 
     status = torch.full(M.shape[:1], Status.MAX_ITERATIONS, dtype=torch.int64, device=M.device)
     zero = diagonal.abs() < tiny
-    status[zero.any(-1)] = Status.ZERO_GRADIENT
-    status[(diagonal <= -tiny).any(-1)] = Status.INDEFINITE
-    status[~torch.isfinite(M).all(-1).all(-1)] = Status.NON_FINITE
+    status.masked_fill_(zero.any(-1), Status.ZERO_GRADIENT)
+    status.masked_fill_((diagonal <= -tiny).any(-1), Status.INDEFINITE)
+    status.masked_fill_(~torch.isfinite(M).all(-1).all(-1), Status.NON_FINITE)
     posed = status == Status.MAX_ITERATIONS  # (N,) the problems that can be asked
 
     D = torch.where(posed[:, None], diagonal, 1.0).rsqrt()
@@ -138,8 +126,8 @@ def _solve(M: Tensor, w: Tensor, beta: float, start: Tensor | None, max_iteratio
         b = torch.where(usable[:, None], warm, b)
 
     iterations = torch.zeros_like(status)
-    active = posed.clone()
-    for _ in range(max_iterations):
+    active, host = posed.clone(), M.device.type == "cpu"
+    for _ in range(max_iterations if host else min(max_iterations, LAUNCHED)):
         Cb = (C @ b[:, :, None]).squeeze(-1)
         barrier = v * b ** (1.0 - beta)  # (N, K); = v for Nash
         gradient = b * Cb - barrier
@@ -148,20 +136,20 @@ def _solve(M: Tensor, w: Tensor, beta: float, start: Tensor | None, max_iteratio
         s = -torch.cholesky_solve(gradient[:, :, None], L).squeeze(-1)
         decrement = (-(gradient * s).sum(-1)).clamp_min(0).sqrt()  # λ
         near = decrement < 0.25
-        t = torch.ones_like(decrement) if bool(near.all()) else torch.where(near, 1.0, _line_search(C, v, b, s, decrement, beta))
+        t = 1.0 if host and bool(near.all()) else torch.where(near, 1.0, _line_search(C, v, b, s, decrement, beta))[:, None]
         floor = 2 * eps * b * (C.abs() @ b[:, :, None]).squeeze(-1)
         runaway = (b * Cb).sum(-1).abs() < 64 * K * eps * b.sum(-1) ** 2  # y = b / Σb has yᵀ C y = 0 up to rounding
-        status[active & runaway] = Status.PARETO_STATIONARY
-        status[active & ~runaway & (info > 0)] = Status.INDEFINITE
+        status.masked_fill_(active & runaway, Status.PARETO_STATIONARY)
+        status.masked_fill_(active & ~runaway & (info > 0), Status.INDEFINITE)
         active = active & ~runaway & (info == 0)
         at_floor = (gradient.abs() <= floor).all(-1)
-        b = torch.where((active & ~at_floor)[:, None], b * (1 + t[:, None] * s), b)
+        b = torch.where((active & ~at_floor)[:, None], b * (1 + t * s), b)
         iterations += active
         even = True if beta == 1 else (gradient.abs() <= 1e-6 * barrier).all(-1)  # small beside every barrier term
         converged = ((decrement <= 1e-6) & even) | at_floor  # one more full step squares λ: ≤ 1e-12
-        status[active & converged] = Status.SOLVED
+        status.masked_fill_(active & converged, Status.SOLVED)
         active = active & ~converged
-        if not bool(active.any()):
+        if host and not bool(active.any()):
             break
 
     solved = (status == Status.SOLVED)[:, None]

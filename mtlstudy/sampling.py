@@ -4,7 +4,7 @@ Every pool (all examples, or those of one task) is visited once in an order draw
 at the end of a pass is left out of it. Single-input: one pool, `batch_size` examples a step. Multi-input: every step has examples
 of every task, K · batch_size of them in all, dealt out in proportion to N_t^(1/T): T = 1 proportional to the sizes, T → ∞
 (None) as many for each task. An epoch of a multi-input problem is Σ N_t examples: a small task is then seen more than once where
-T > 1, and a large one less.
+T > 1, and a large one less. Of R processes that train together each takes every R-th example of the same batch.
 """
 
 from collections.abc import Mapping
@@ -14,27 +14,33 @@ import torch
 from torch import Tensor
 
 from .data.base import Split
+from .distributed import ALONE, Team
 
 
 class Sampler:
     """Draws batches from a training split. State: the generator, and what is left of each pool's pass."""
 
-    def __init__(self, train: Split, batch_size: int, seed: int, temperature: float | None = None) -> None:
-        self.train, self.sizes = train, train.sizes()
+    def __init__(
+        self, train: Split, batch_size: int, seed: int, temperature: float | None = None, *,
+        device: torch.device | None = None, team: Team = ALONE,
+    ) -> None:  # fmt: skip
+        self.train, self.sizes, self.team = train, train.sizes(), team
         self.take = shares(self.sizes, batch_size, temperature)
         self.order = torch.Generator().manual_seed(seed)
-        self.left = {pool: torch.empty(0, dtype=torch.int64) for pool in self.sizes}
-        self.device = next(iter(train.targets.values())).device
+        self.home = next(iter(train.targets.values())).device  # where the data are: on `device`, if they fit
+        self.device = device or self.home
+        self.left = {pool: torch.empty(0, dtype=torch.int64, device=self.home) for pool in self.sizes}
 
     def draw(self) -> Split:
-        """The next mini-batch."""
+        """The next mini-batch, or this process's part of it, on the device."""
         rows = {}
         for pool, n in self.take.items():
             if len(self.left[pool]) < n:
-                self.left[pool] = torch.randperm(self.sizes[pool], generator=self.order)
+                self.left[pool] = torch.randperm(self.sizes[pool], generator=self.order).to(self.home)
             drawn, self.left[pool] = self.left[pool][:n], self.left[pool][n:]
-            rows[pool] = drawn.to(self.device)
-        return self.train.batch(rows)
+            rows[pool] = drawn[self.team.rank :: self.team.size]
+        batch = self.train.batch(rows)
+        return batch if self.device == self.home else batch.to(self.device, pin=True)
 
     def steps_per_epoch(self) -> float:
         """Steps until as many examples were drawn as there are."""
@@ -47,7 +53,7 @@ class Sampler:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a state."""
         self.order.set_state(state["order"].cpu())
-        self.left = {pool: rows.cpu() for pool, rows in state["left"].items()}
+        self.left = {pool: rows.to(self.home) for pool, rows in state["left"].items()}
 
 
 def shares(sizes: Mapping[str, int], batch_size: int, temperature: float | None) -> dict[str, int]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from . import runs
-from .building import chosen, load
+from .building import adam, chosen, load
 from .config import RunConfig
 from .sampling import Sampler
 from .sharing.base import Sharing
@@ -38,10 +38,11 @@ class Search:
         """`steps` steps with equal weights at the configured learning rate; watch(M (B, K, K)) after each."""
         config = self.config
         model.to(config.device)
-        optimiser = torch.optim.Adam(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
         equal = entry("weighting", "equal")
-        step = Step(model, equal(len(self.tasks), 1, equal.Options()).to(config.device), optimiser)
-        sampler = Sampler(self.splits.train, config.batch_size, config.seed, config.temperature)
+        weighting = equal(len(self.tasks), 1, equal.Options()).to(config.device)
+        step = Step(model, weighting, adam(config, model), precision=config.precision, accumulate=config.accumulate)
+        device = torch.device(config.device)
+        sampler = Sampler(self.splits.train, config.batch_size, config.seed, config.temperature, device=device)
         for _ in range(steps):
             losses, M, _ = step(sampler.draw(), observe=watch is not None, per_block=True)
             if not bool(torch.isfinite(losses).all()):

@@ -1,114 +1,249 @@
 """One training step: task losses, the weights that a weighting gives them, and the gradients that follow.
 
-Shapes: K tasks, z (N, d), J (K, P) task gradients on the shared parameters, M (B, K, K) Gramians of B blocks.
+Shapes: K tasks, z (N, d), J (K, P) task gradients on the shared parameters, M (B, K, K) Gramians of B blocks. A batch may be
+taken in several parts (gradient accumulation) and by several processes: every loss is scaled by its part of the labels, so that
+sums over the parts and processes are those of the whole batch. On an accelerator the host never waits for it here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel as DDP
 
 from .data.base import Split
+from .distributed import ALONE, Team
 from .errors import InputError
-from .gradients import direction, gramian, representation_gradients, task_gradients
+from .gradients import Mode, direction, gramian, representation_gradients, task_gradients
 from .nash import Status
 from .sharing.base import Sharing
 from .weighting.base import JacobianWeighting, LossWeighting, Weighting, Weights
 
+Part = tuple[Split, Tensor | None]
+"""Some examples of a batch, and their share (K,) of its labels (None: they are the whole batch)."""
+
 
 class Step:
-    """The model, its weighting and its optimiser; calling it trains on one batch."""
+    """The model, its weighting and its optimiser; calling it trains on one batch.
 
-    def __init__(self, model: Sharing, weighting: Weighting, optimiser: torch.optim.Optimizer) -> None:
+    mode, chunk: how the task gradients are taken (see `gradients`). precision: of the forward pass; gradients are those of the
+    float32 parameters, unscaled, and the Gramian is in float64 always. accumulate: parts in which a batch is taken.
+    compile: the trunk goes through torch.compile. team: the processes that train together.
+    """
+
+    def __init__(
+        self, model: Sharing, weighting: Weighting, optimiser: torch.optim.Optimizer, *, mode: Mode = "sequential",
+        chunk: int = 4, precision: str = "float32", accumulate: int = 1, compile: bool = False, team: Team = ALONE,
+    ) -> None:  # fmt: skip
         self.model, self.weighting, self.optimiser = model, weighting, optimiser
+        self.mode, self.chunk, self.precision, self.accumulate, self.team = mode, chunk, precision, accumulate, team
+        self.compile = compile
         blocks = model.shared_blocks()
         self.shared = [p for block in blocks.values() for p in block]
         self.sizes = [sum(p.numel() for p in block) for block in blocks.values()]
         self.own = [model.own_parameters(task.name) for task in model.tasks]
-        self.counts = torch.zeros(len(Status), dtype=torch.int64)  # bargaining games by status
+        self.level = getattr(weighting.options, "level", "parameters")
+        self.bound: float | None = getattr(weighting.options, "max_norm", None)
+        self.weighted = getattr(weighting.options, "head_gradients", "own") == "weighted"
+        self.device = next(model.parameters()).device
+        self.encode = compiled(model.encode) if compile else model.encode
+        self.losses: Callable[[Part], Any] = self.forward
+        if team.size > 1 and isinstance(weighting, LossWeighting):  # one backward pass, which torch's DDP sums up as it goes
+            self.losses = DDP(Losses(self))
+        self.counts = torch.zeros(len(Status), dtype=torch.int64, device=self.device)  # bargaining games by status
+        self.calls, self.lost = 0, torch.full((), -1, device=self.device)  # the first call that was not finite
 
     def __call__(self, batch: Split, observe: bool = False, per_block: bool = False) -> tuple[Tensor, Tensor | None, Weights]:
-        """Losses (K,), Gramians (B, K, K) where they were computed (always when observed, one a block with `per_block`), and the
-        weights that were used. Where a loss is not finite nothing is changed."""
+        """Losses (K,), Gramians (B, K, K) where they were computed (when observed also for weightings that need none, one a block
+        with `per_block`), and the weights that were used. Where a loss or Gramian is not finite nothing is changed."""
         self.model.train()
-        named, z = self.losses(batch)
-        losses = torch.stack(named).detach()
         self.optimiser.zero_grad()
-        finite, M = bool(torch.isfinite(losses).all()), None
+        parts = self.divided(batch)
         if isinstance(self.weighting, LossWeighting):
-            if observe and self.shared:
-                J, _ = self.jacobian(named, z, [[]] * len(named), keep_graph=True)
-                M = gramian(J, self.sizes if per_block else None)
-            chosen = self.weighting(losses)
-            if finite:
-                self.weighting.objective(torch.stack(named)).backward()
+            losses, M, chosen = self.by_losses(parts, observe, per_block)
         elif isinstance(self.weighting, JacobianWeighting):
-            J, to_own = self.jacobian(named, z, self.own)
-            M = gramian(J) if observe else None
-            chosen = self.weighting(losses, None)
-            self.put(self.weighting.aggregate(J), to_own, None)
+            losses, M, chosen = self.by_jacobian(parts, observe)
+        elif self.weighting.per_block or (self.weighting.due() and self.level == "parameters"):
+            losses, M, chosen = self.by_gramians(parts)
         else:
-            M, chosen = self.bargain(named, losses, z)
-        if finite:
-            penalty = self.model.penalty()
-            if penalty is not None:  # the family's own, never weighted
-                penalty.backward()
-            self.optimiser.step()
+            losses, M, chosen = self.by_known_weights(parts)
+        finite = torch.isfinite(losses).all() if M is None else torch.isfinite(losses).all() & torch.isfinite(M).all()
+        penalty = self.model.penalty()
+        if penalty is not None:  # the family's own, never weighted
+            penalty.backward()
+        self.update(finite)
         if self.weighting.looks_again:
-            with torch.no_grad():
-                self.weighting.look(torch.stack(self.losses(batch)[0]))
+            self.weighting.look(self.glance(parts))
         return losses, M, chosen
 
-    def losses(self, batch: Split) -> tuple[list[Tensor], list[Tensor]]:
-        """Loss and representation of every task on a batch."""
-        model, z = self.model, self.model.encode(batch.inputs)
-        losses = [task.loss(model.heads[task.name](z[task.name]), batch.targets[task.name]) for task in model.tasks]
+    def update(self, finite: Tensor) -> None:
+        """The optimiser's step; where `finite` is false it leaves everything as it is."""
+        self.lost = torch.where((self.lost < 0) & ~finite, self.calls, self.lost)
+        self.calls += 1
+        if getattr(self.optimiser, "_step_supports_amp_scaling", False):  # fused: decided where the gradients are
+            self.optimiser.found_inf = (~finite).float()  # type: ignore[attr-defined]
+            self.optimiser.step()
+        elif bool(finite):
+            self.optimiser.step()
+
+    def divided(self, batch: Split) -> list[Part]:
+        """The parts in which the batch is taken."""
+        if self.accumulate == self.team.size == 1:
+            return [(batch, None)]
+        sizes = batch.sizes()
+        rows = {pool: torch.arange(n, device=self.device).tensor_split(self.accumulate) for pool, n in sizes.items()}
+        parts = [batch.batch({pool: some[i] for pool, some in rows.items()}) for i in range(self.accumulate)]
+        tasks = self.model.tasks
+        counts = torch.stack([torch.stack([t.count(part.targets[t.name]) for t in tasks]) for part in parts])  # (parts, K)
+        shares = counts / self.team.total(counts.sum(0)).clamp_min(1)
+        return list(zip(parts, shares, strict=True))
+
+    def forward(self, part: Part) -> tuple[list[Tensor], list[Tensor]]:
+        """Loss, scaled by its share, and representation of every task."""
+        (batch, share), model = part, self.model
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+            z = self.encode(batch.inputs)
+            losses = [task.loss(model.heads[task.name](z[task.name]), batch.targets[task.name]) for task in model.tasks]
+        losses = losses if share is None else [loss * c for loss, c in zip(losses, share, strict=True)]
         return losses, [z[task.name] for task in model.tasks]
 
-    def jacobian(
-        self, named: list[Tensor], z: list[Tensor], own: Sequence[Sequence[nn.Parameter]], keep_graph: bool = False
-    ) -> tuple[Tensor, list[list[Tensor]]]:
-        """J (K, P) and the gradients of each task's own parameters."""
-        to_z, to_own = representation_gradients(named, z, own)
-        return task_gradients(z, to_z, self.shared, keep_graph=keep_graph), to_own
+    def glance(self, parts: Sequence[Part]) -> Tensor:
+        """The losses (K,) of the whole batch, without gradients; random numbers are drawn as they will be again."""
+        with torch.no_grad(), torch.random.fork_rng():
+            return self.team.total(torch.stack([torch.stack(self.forward(part)[0]) for part in parts]).sum(0))
 
-    def bargain(self, named: list[Tensor], losses: Tensor, z: list[Tensor]) -> tuple[Tensor | None, Weights]:
-        """Gradients for a weighting that asks for Gramians: K passes through the trunk, the stored J reused for the step."""
-        weighting = self.weighting
+    def pull(self, part: Part) -> "Pulled":
+        """Forward, and each loss differentiated through its own head."""
+        named, z = self.forward(part)
         to_z, to_own = representation_gradients(named, z, self.own)
-        level = getattr(weighting.options, "level", "parameters")
-        J, M = None, None
-        if level == "representation":
+        return Pulled(torch.stack(named).detach(), z, to_z, [g for grads in to_own for g in grads])
+
+    def jacobian(self, parts: Sequence[Part]) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Losses (K,), J (K, P) and the gradients of the tasks' own parameters in a row, this process's part of each."""
+        sums: tuple[Tensor, Tensor, list[Tensor]] | None = None
+        for part in parts:
+            losses, z, to_z, own = self.pull(part)
+            J = task_gradients(z, to_z, self.shared, self.mode, chunk=self.chunk)
+            if sums is not None:
+                losses, J, own = sums[0] + losses, sums[1].add_(J), [a + b for a, b in zip(sums[2], own, strict=True)]
+            sums = losses, J, own
+        assert sums is not None
+        return sums
+
+    def by_losses(self, parts: list[Part], observe: bool, per_block: bool) -> tuple[Tensor, Tensor | None, Weights]:
+        """One backward pass: the weights are ∂ objective / ∂ L at the losses of the whole batch."""
+        M = None
+        if observe and self.shared:
+            with torch.random.fork_rng():
+                J = self.team.scatter(self.jacobian(parts)[1])
+            M = self.team.total(gramian(J, self.team.portion(self.sizes) if per_block else None))
+        whole = [self.losses(parts[0])[0]] if len(parts) == 1 else []
+        losses = self.team.total(torch.stack(whole[0]).detach()) if whole else self.glance(parts)
+        chosen: Weights = self.weighting(losses)
+        weights = list(self.team.size * chosen.weights[0].to(losses.dtype))  # DDP takes the mean over the processes
+        for i, part in enumerate(parts):
+            with self.losses.no_sync() if isinstance(self.losses, DDP) and i < len(parts) - 1 else nullcontext():
+                torch.autograd.backward(whole[0] if whole else self.losses(part)[0], weights)
+        return losses, M, chosen
+
+    def by_jacobian(self, parts: list[Part], observe: bool) -> tuple[Tensor, Tensor | None, Weights]:
+        """The direction is made of J itself."""
+        assert isinstance(self.weighting, JacobianWeighting)
+        losses, J, own = self.jacobian(parts)
+        losses, J = self.team.total(losses), self.team.total(J)
+        chosen = self.weighting(losses, None)
+        self.put(self.weighting.aggregate(J), own, None)
+        return losses, gramian(J) if observe else None, chosen
+
+    def by_gramians(self, parts: list[Part]) -> tuple[Tensor, Tensor | None, Weights]:
+        """K passes through the trunk, and the stored J reused for the direction."""
+        weighting, team = self.weighting, self.team
+        losses, J, own = self.jacobian(parts)
+        losses, J = team.total(losses), team.scatter(J)
+        sizes = team.portion(self.sizes) if weighting.per_block else [J.shape[1]]
+        M = team.total(gramian(J, sizes)) if weighting.due() else None
+        chosen = self.weigh(losses, M)
+        a = chosen.weights.to(J.dtype)  # (B, K)
+        directions = [clip(a[b] @ block, self.bound, team) for b, block in enumerate(J.split(sizes, 1))]
+        self.put(team.gather(torch.cat(directions), sum(self.sizes)), own, a[0])
+        return losses, M, chosen
+
+    def by_known_weights(self, parts: list[Part]) -> tuple[Tensor, Tensor | None, Weights]:
+        """One pass through the trunk: the weights are held from an earlier game, or follow from the representations."""
+        M, d, own = None, torch.zeros(()), list[Tensor]()
+        whole = [self.pull(parts[0])] if len(parts) == 1 else []
+        if self.weighting.due():
+            z, to_z = whole[0].z, whole[0].to_z
             if any(rep is not z[0] for rep in z):
                 raise InputError("level = 'representation': the tasks have no common representation here; allowed: parameters")
-            if weighting.due():
-                M = gramian(torch.stack([v.flatten() for v in to_z]))
-        elif weighting.due() or weighting.per_block:
-            J = task_gradients(z, to_z, self.shared)
-            M = gramian(J, self.sizes if weighting.per_block else None) if weighting.due() else None
-        chosen: Weights = weighting(losses, M)
+            M = self.team.total(gramian(torch.stack([v.flatten() for v in to_z])))
+        losses = self.team.total(whole[0].losses) if whole else self.glance(parts)
+        chosen = self.weigh(losses, M)
+        a = chosen.weights[0].to(losses.dtype)
+        for i, piece in enumerate(whole or map(self.pull, parts)):
+            more = direction(piece.z, [(a[t] * v).to(v.dtype) for t, v in enumerate(piece.to_z)], self.shared)
+            d = d + more if i else more
+            own = [x + y for x, y in zip(own, piece.own, strict=True)] if i else piece.own
+        self.put(clip(self.team.total(d), self.bound), own, a)
+        return losses, M, chosen
+
+    def weigh(self, losses: Tensor, M: Tensor | None) -> Weights:
+        """The weighting's answer; games are counted by their status."""
+        chosen: Weights = self.weighting(losses, M)
         if M is not None:
-            self.counts += torch.bincount(chosen.status.cpu(), minlength=len(Status))
-        a = chosen.weights.to(losses.dtype)  # (B, K)
-        if J is not None:
-            parts = J.split(self.sizes, 1) if weighting.per_block else [J]
-            directions = [a[b] @ part for b, part in enumerate(parts)]
-        else:  # the weights are known: one backward pass over their sum
-            directions = [direction(z, [a[0, t] * v for t, v in enumerate(to_z)], self.shared)]
-        bound = getattr(weighting.options, "max_norm", None)
-        weighted = getattr(weighting.options, "head_gradients", "own") == "weighted"
-        self.put(torch.cat([clip(part, bound) for part in directions]), to_own, a[0] if weighted else None)
-        return M, chosen
+            self.counts += (chosen.status[:, None] == torch.arange(len(Status), device=self.device)).sum(0)
+        return chosen
 
-    def put(self, d: Tensor, to_own: list[list[Tensor]], scale: Tensor | None) -> None:
-        """Set the gradients: d (P,) on the shared parameters, each task's own ones as they are or scaled by its weight."""
-        for p, part in zip(self.shared, d.split([p.numel() for p in self.shared]), strict=True):
-            p.grad = part.view_as(p)
-        for t, (parameters, grads) in enumerate(zip(self.own, to_own, strict=True)):
-            for p, g in zip(parameters, grads, strict=True):
-                p.grad = g if scale is None else scale[t] * g
+    def put(self, d: Tensor, own: list[Tensor], a: Tensor | None) -> None:
+        """Set the gradients: d (P,) on the shared parameters, each task's own ones as they are or scaled by its weight a_t."""
+        for p, g in zip(self.shared, d.split([p.numel() for p in self.shared]), strict=True):
+            p.grad = laid(p, g.view(p.shape))
+        tasks = [(t, p) for t, parameters in enumerate(self.own) for p in parameters]
+        for (t, p), g in zip(tasks, self.team.add_up(own), strict=True):
+            p.grad = laid(p, a[t] * g if a is not None and self.weighted else g)
 
 
-def clip(d: Tensor, bound: float | None) -> Tensor:
-    """d (P,) shortened to length `bound` where it is longer."""
-    return d if bound is None else d * (bound / torch.linalg.vector_norm(d).clamp_min(bound))
+class Losses(nn.Module):
+    """A step's losses as the module that DistributedDataParallel wraps."""
+
+    def __init__(self, step: Step) -> None:
+        super().__init__()
+        self.model, self.losses = step.model, step.forward
+
+    def forward(self, part: Part) -> tuple[list[Tensor], list[Tensor]]:
+        """Losses and representations of every task."""
+        return self.losses(part)
+
+
+class Pulled(NamedTuple):
+    """Losses (K,) detached, K representations z, ∂L_t/∂z_t, and the gradients of the tasks' own parameters in a row."""
+
+    losses: Tensor
+    z: list[Tensor]
+    to_z: list[Tensor]
+    own: list[Tensor]
+
+
+def clip(d: Tensor, bound: float | None, team: Team = ALONE) -> Tensor:
+    """d (P,), of which a team may have a part each, shortened to length `bound` where it is longer."""
+    if bound is None:
+        return d
+    length: Tensor = torch.linalg.vector_norm(d)
+    if team.size > 1:
+        length = team.total(length**2).sqrt()
+    return d * (bound / length.clamp_min(bound))
+
+
+def laid(p: Tensor, g: Tensor) -> Tensor:
+    """A gradient in the memory layout of its parameter, as fused optimisers take it."""
+    return g if g.stride() == p.stride() else torch.empty_like(p).copy_(g)
+
+
+def compiled(encode: Callable[..., Any]) -> Callable[..., Any]:
+    """The trunk through torch.compile; its graph is differentiated K times, so its buffers must outlive the first."""
+    import torch._functorch.config as functorch
+
+    functorch.donated_buffer = False
+    return torch.compile(encode)

@@ -63,18 +63,27 @@ class Task:
         """
         if self.kind == "value":
             return output.mean()
-        output, target = self.labelled(output, target)
-        if target.numel() == 0:
-            return output.sum() * 0.0
+        n = self.count(target).clamp_min(1)
         if self.kind == "multiclass":
-            return F.cross_entropy(output, target)
+            return F.cross_entropy(output.flatten(0, -2), target.flatten(), reduction="sum") / n
+        known, output = target.nan_to_num(), output.squeeze(-1)  # no examples are picked out: that would wait for the device
         if self.kind == "binary":
-            return F.binary_cross_entropy_with_logits(output.squeeze(-1), target)
-        return F.mse_loss(output.squeeze(-1), target)
+            each = F.binary_cross_entropy_with_logits(output, known, reduction="none")
+        else:
+            each = (output - known) ** 2
+        return torch.where(self.there(target), each, 0.0).sum() / n
+
+    def there(self, target: Tensor) -> Tensor:
+        """Where a label is, in the shape of `target`."""
+        return target != -100 if self.kind == "multiclass" else ~torch.isnan(target)
+
+    def count(self, target: Tensor) -> Tensor:
+        """How many labels there are, a scalar: the weight of this batch's loss in that of a larger batch."""
+        return self.there(target).sum() if self.kind != "value" else torch.full((), len(target), device=target.device)
 
     def labelled(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """The labelled examples (or tokens) alone: (n, outputs) and (n,)."""
-        there = target != -100 if self.kind == "multiclass" else ~torch.isnan(target)
+        there = self.there(target)
         return output[there], target[there]
 
     def measure(self, output: Tensor, target: Tensor) -> float:

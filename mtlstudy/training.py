@@ -6,9 +6,11 @@ What happens in one step stands in `mtlstudy.step`. Shapes: K tasks, M (B, K, K)
 import copy
 import logging
 import os
+import resource
 import sys
-import time
+from contextlib import nullcontext
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -16,9 +18,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 from . import runs
-from .building import build
+from .building import adam, build
+from .clock import Clock
 from .config import RunConfig
+from .distributed import ALONE, Team, join
 from .evaluation import flops, mean, measure
+from .modes import choose
 from .nash import Status
 from .runs import Run
 from .sampling import Sampler
@@ -39,83 +44,135 @@ def fit(config: RunConfig, progress: bool = True) -> Run:
     Raises `InputError` where the run's folder is corrupt or foreign, or its data are missing.
     """
     path = runs.root() / config.run_id
-    with runs.locked(path):
+    team = join(config.processes, config.device)
+    with runs.locked(path) if team.leads else nullcontext():
+        team.wait()
         done = runs.load_run(path)
-        if done is not None:
-            return done
-        torch.set_num_threads(config.threads)
-        if config.device == "cuda":
-            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        with torch.random.fork_rng():
-            torch.use_deterministic_algorithms(True)
-            return Training(config, path).run(progress)
+        team.wait()
+        if done is None:
+            torch.set_num_threads(config.threads)
+            if config.device == "cuda":
+                os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+            with torch.random.fork_rng():
+                torch.use_deterministic_algorithms(True)
+                done = Training(config, path, team).run(progress)
+        team.wait()
+    return done or runs.Run(path, runs.read(path))
 
 
 class Training:
     """The state of one run: everything that a checkpoint holds."""
 
-    def __init__(self, config: RunConfig, path: Path) -> None:
-        self.config, self.path = config, path
+    def __init__(self, config: RunConfig, path: Path, team: Team = ALONE) -> None:
+        self.config, self.path, self.team = config, path, team
         self.record: dict[str, Any] = {
             "run_id": config.run_id, "config": config.model_dump(mode="json"), "sources": config.sources(),
             "data_sha256": entry("data", config.data).sha256, "status": "running",
             "provenance": dict(runs.provenance(config.device))}  # fmt: skip
-        if not (path / "checkpoint.pt").exists():  # a clean folder, and nothing of a start that came to no checkpoint
+        if team.leads and not (path / "checkpoint.pt").exists():  # a clean folder; a start without a checkpoint leaves nothing
             for name in ("weights", "metrics"):
                 runs.write(path / f"{name}.jsonl", "")
             runs.write(path / "run.json", runs.canonical(self.record))
-        self.structure = structure(config, path)
+        for process in range(team.size):  # the first one searches, the others read what it found
+            if process == team.rank:
+                self.structure = structure(config, path)
+            team.wait()
         self.data, self.splits, self.model, self.weighting = build(config, self.structure)
         self.tasks = self.data.tasks
-        parameters = [*self.model.parameters(), *self.weighting.parameters()]
-        self.optimiser = torch.optim.Adam(parameters, lr=config.lr, weight_decay=config.weight_decay)
-        self.sampler = Sampler(self.splits.train, config.batch_size, config.seed, config.temperature)
-        self.train = Step(self.model, self.weighting, self.optimiser)
+        self.optimiser = adam(config, self.model, self.weighting)
+        self.sampler = Sampler(
+            self.splits.train, config.batch_size, config.seed, config.temperature, device=torch.device(config.device), team=team
+        )
+        self.train = Step(
+            self.model, self.weighting, self.optimiser, chunk=config.chunk, precision=config.precision,
+            accumulate=config.accumulate, compile=config.compile, team=team,
+        )  # fmt: skip
         self.seen = self.splits.train.first(EVALUATED)
         self.step = 0
-        self.durations: list[float] = []
+        self.differentiation: dict[str, Any] = {}
+        self.spans: list[list[float]] = []  # seconds and steps between two looks
         self.best: list[dict[str, Any]] = [{} for _ in self.groups()]
+        if team.rank:
+            torch.manual_seed(config.seed + 104_729 * team.rank)  # each drops out units of its own
 
-    def run(self, progress: bool) -> Run:
-        """All steps, evaluations and checkpoints, then the results."""
-        config, record = self.config, self.record
+    def run(self, progress: bool) -> Run | None:
+        """All steps, evaluations and checkpoints, then the results (None in a process that does not lead)."""
+        config, record, team = self.config, self.record, self.team
         self.resume()
+        self.differentiation = self.differentiation or self.differentiated()
+        self.train.mode = self.differentiation["mode"]
+        record["differentiation"] = self.differentiation
         every, watch = max(config.steps // config.evaluations, 1), max(config.steps // RECORDS, 1)
         name = f"{config.data} {config.sharing}+{config.weighting} lr={config.lr:g} seed={config.seed}"
-        bar = tqdm(total=config.steps, initial=self.step, desc=name, disable=not (progress and sys.stderr.isatty()), leave=False)
-        with bar, (self.path / "weights.jsonl").open("a") as weights, (self.path / "metrics.jsonl").open("a") as metrics:
+        shown = progress and team.leads
+        bar = tqdm(total=config.steps, initial=self.step, desc=name, disable=not (shown and sys.stderr.isatty()), leave=False)
+        with bar, self.opened("weights") as weights, self.opened("metrics") as metrics:
+            clock = Clock(self.train.device)
             while self.step < config.steps:
-                begin, observe = time.perf_counter(), self.step % watch == 0
+                observe = self.step % watch == 0
+                if observe:  # such a step costs more than the method does, and is not timed
+                    clock.stop(self.spans)
                 losses, M, chosen = self.advance(observe)
-                if not bool(torch.isfinite(losses).all()):
-                    log.warning("%s: diverged at step %d", name, self.step)
-                    record |= {"status": "diverged", "diverged_step": self.step}
-                    break
+                self.step += 1
+                clock.steps += 1
+                evaluate = self.step % every == 0 or self.step == config.steps
+                if observe or evaluate:
+                    if evaluate:
+                        clock.stop(self.spans)
+                    lost = int(self.train.lost)
+                    if lost >= 0:
+                        log.warning("%s: diverged at step %d", name, lost)
+                        record |= {"status": "diverged", "diverged_step": lost}
+                        break
+                    bar.update(self.step - bar.n)
                 if observe:
                     weights.write(runs.line(self.observation(losses, M, chosen)))
-                else:  # observed steps cost more than the method does
-                    self.durations.append(time.perf_counter() - begin)
-                self.step += 1
-                bar.update()
-                if self.step % every == 0 or self.step == config.steps:
-                    line = self.evaluate()
-                    metrics.write(runs.line(line))
-                    if progress and bar.disable:
-                        log.info("%s step %d/%d validation %.4f", name, self.step, config.steps, line["score"])
+                if evaluate:
+                    if team.leads:
+                        line = self.evaluate()
+                        metrics.write(runs.line(line))
+                        if shown and bar.disable:
+                            log.info("%s step %d/%d validation %.4f", name, self.step, config.steps, line["score"])
                     self.checkpoint([weights, metrics])
+                if observe or evaluate:
+                    clock.start()
+        if not team.leads:
+            return None
         if record["status"] == "running":
             record |= {"status": "done", "results": self.results()}
             with torch.no_grad():
                 record["learned"] = self.model.learned(self.splits.validation.first(LOOKED_AT).inputs)
-        seconds = sum(self.durations)
-        record["summary"] = {
-            "parameters": self.model.parameter_count(), "flops": flops(self.model, self.splits.train),
-            "steps": self.step, "seconds": seconds, "search_steps": (self.structure or {}).get("steps", 0),
-            "search_seconds": (self.structure or {}).get("seconds", 0.0),
-            "best_step": [group.get("step") for group in self.best],
-            "ms_per_step": 1e3 * float(torch.tensor(self.durations).median()) if self.durations else None,
-            "games": {status.name: int(self.train.counts[status]) for status in Status}}  # fmt: skip
+        record["summary"] = self.summary()
         return runs.finish(self.path, record)
+
+    def differentiated(self) -> dict[str, Any]:
+        """How the task gradients are taken: as configured, or measured on the first batch, which is drawn again afterwards."""
+        config = self.config
+        if config.mode != "auto" or self.weighting.needs == "losses":
+            return {"mode": "sequential" if config.mode == "auto" else config.mode}
+        before = self.sampler.state_dict()
+        found = choose(self.train, self.sampler.draw(), config.memory_mb)
+        self.sampler.load_state_dict(before)
+        modes = sorted(found["ms"])
+        place = self.team.collect(torch.tensor(modes.index(found["mode"]), device=self.train.device))[0]  # the leader's choice
+        return {**found, "mode": modes[int(place)]}
+
+    def opened(self, name: str) -> Any:
+        """A file of the run to append to; only the process that leads writes."""
+        return (self.path / f"{name}.jsonl" if self.team.leads else Path(os.devnull)).open("a")
+
+    def summary(self) -> dict[str, Any]:
+        """What the run cost."""
+        seconds, steps = (sum(span[i] for span in self.spans) for i in (0, 1))
+        cuda = self.config.device == "cuda"
+        memory = torch.cuda.max_memory_allocated() if cuda else 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return {
+            "parameters": self.model.parameter_count(), "flops": flops(self.model, self.splits.train),
+            "steps": self.step, "seconds": seconds * self.step / steps if steps else 0.0,
+            "search_steps": (self.structure or {}).get("steps", 0), "search_seconds": (self.structure or {}).get("seconds", 0.0),
+            "best_step": [group.get("step") for group in self.best], "peak_memory_mb": memory / 1e6,
+            "ms_per_step": 1e3 * median(span[0] / span[1] for span in self.spans) if self.spans else None,
+            "games": {status.name: int(self.train.counts[status]) for status in Status}}  # fmt: skip
 
     def advance(self, observe: bool) -> tuple[Tensor, Tensor | None, Weights]:
         """One training step on the next batch (see `Step`)."""
@@ -124,7 +181,7 @@ class Training:
     def observation(self, losses: Tensor, M: Tensor | None, chosen: Weights) -> dict[str, Any]:
         """One line of weights.jsonl."""
         return {
-            "step": self.step, "losses": losses.tolist(), "weights": chosen.weights.tolist(),
+            "step": self.step - 1, "losses": losses.tolist(), "weights": chosen.weights.tolist(),
             "status": chosen.status.tolist(), "gramian": None if M is None else M.tolist()}  # fmt: skip
 
     def groups(self) -> list[list[str]]:
@@ -160,7 +217,7 @@ class Training:
 
     def resume(self) -> None:
         """Go on from the checkpoint, where there is one, cutting off what was written after it."""
-        file = self.path / "checkpoint.pt"
+        file, team = self.path / "checkpoint.pt", self.team
         if not file.exists():
             return
         state = torch.load(file, map_location=self.config.device, weights_only=True)
@@ -168,23 +225,30 @@ class Training:
         self.optimiser.load_state_dict(state["optimiser"])
         self.weighting.load_state_dict(state["weighting"])
         self.sampler.load_state_dict(state["sampler"])
-        self.train.counts = state["counts"].cpu()
-        self.step, self.durations, self.best = state["step"], state["durations"], state["best"]
-        torch.set_rng_state(state["rng"].cpu())
+        self.train.counts, self.train.calls = state["counts"], state["step"]
+        self.step, self.spans, self.best = state["step"], state["spans"], state["best"]
+        self.differentiation = state["differentiation"]
+        torch.set_rng_state(state["rng"][team.rank].cpu())
         if self.config.device == "cuda":
-            torch.cuda.set_rng_state(state["rng_cuda"].cpu())
-        for name, size in state["sizes"].items():
-            os.truncate(self.path / name, size)
+            torch.cuda.set_rng_state(state["rng_cuda"][team.rank].cpu())
+        team.wait()
+        if team.leads:
+            for name, size in state["sizes"].items():
+                os.truncate(self.path / name, size)
 
     def checkpoint(self, files: list[Any]) -> None:
         """Everything the rest of the run depends on, written atomically."""
+        device, cuda = self.train.device, self.config.device == "cuda"
+        rng = {"rng": self.team.collect(torch.get_rng_state().to(device))}
+        if cuda:
+            rng["rng_cuda"] = self.team.collect(torch.cuda.get_rng_state().to(device))
+        if not self.team.leads:
+            return
         for file in files:
             file.flush()
         state = {
             "model": self.model.state_dict(), "optimiser": self.optimiser.state_dict(), "weighting": self.weighting.state_dict(),
-            "sampler": self.sampler.state_dict(), "counts": self.train.counts, "step": self.step,
-            "durations": self.durations, "best": self.best, "rng": torch.get_rng_state(),
+            "sampler": self.sampler.state_dict(), "counts": self.train.counts, "step": self.step, "spans": self.spans,
+            "best": self.best, "differentiation": self.differentiation, **rng,
             "sizes": {Path(file.name).name: os.fstat(file.fileno()).st_size for file in files}}  # fmt: skip
-        if self.config.device == "cuda":
-            state["rng_cuda"] = torch.cuda.get_rng_state()
         runs.save(self.path / "checkpoint.pt", state)

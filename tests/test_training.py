@@ -96,9 +96,14 @@ def test_the_game_is_scale_free():
 
     def direction(scale):
         state = training.Training(RunConfig(weighting="nash", **{**SMALL, "dropout": 0.0}), runs.root() / "x")
-        named, z = state.train.losses(state.sampler.draw())
-        named[0] = scale * named[0]
-        state.train.bargain(named, torch.stack(named).detach(), z)
+        forward = state.train.forward
+
+        def rescaled(part):
+            named, z = forward(part)
+            return [scale * named[0], *named[1:]], z
+
+        state.train.forward = rescaled
+        state.train.by_gramians([(state.sampler.draw(), None)])
         return torch.cat([p.grad.flatten() for p in state.train.shared])
 
     assert torch.allclose(direction(1.0), direction(1000.0), rtol=1e-3, atol=1e-6)

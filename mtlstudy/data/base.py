@@ -52,11 +52,20 @@ class Split:
         """The first n examples of every pool."""
         return self.batch({pool: torch.arange(min(n, size)) for pool, size in self.sizes().items()})
 
-    def to(self, device: torch.device) -> "Split":
-        """A copy on a device."""
+    def to(self, device: torch.device, pin: bool = False) -> "Split":
+        """A copy on a device. pin: through page-locked memory, so that the host does not wait for it."""
+
+        def move(x: Tensor) -> Tensor:
+            return x.pin_memory().to(device, non_blocking=True) if pin else x.to(device)
+
         x = self.inputs
-        moved = x.to(device) if isinstance(x, Tensor) else {task: part.to(device) for task, part in x.items()}
-        return Split(moved, {task: y.to(device) for task, y in self.targets.items()})
+        moved = move(x) if isinstance(x, Tensor) else {task: move(part) for task, part in x.items()}
+        return Split(moved, {task: move(y) for task, y in self.targets.items()})
+
+    def bytes(self) -> int:
+        """The memory that it takes."""
+        inputs = [self.inputs] if isinstance(self.inputs, Tensor) else [*self.inputs.values()]
+        return sum(x.numel() * x.element_size() for x in (*inputs, *self.targets.values()))
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """What every weighting is: losses (K,) and, where it asks for them, Gramians (B, K, K) → weights (B, K).
 
-All state is in buffers, so that `state_dict` makes a resumed run exact.
+All state is in buffers, in `step` and in what `kept` gives, so that `state_dict` makes a resumed run exact.
 """
 
 from typing import Annotated, Any, ClassVar, NamedTuple
@@ -37,6 +37,8 @@ class Weighting(nn.Module):
     """One set of weights a block of the sharing architecture, or one for the whole trunk."""
     looks_again: ClassVar[bool] = False
     """Whether it wants to see the losses of the same batch once more after the step."""
+    step: int = 0
+    """Calls so far, where they are counted: on the host, so that nobody waits for a device to read it."""
 
     Options: ClassVar[type[NoOptions]] = NoOptions
     """Its options: a subclass of `mtlstudy.shelf.Options`."""
@@ -59,6 +61,22 @@ class Weighting(nn.Module):
 
     def look(self, losses: Tensor) -> None:
         """The losses (K,) of the last batch after the step; called where `looks_again`."""
+
+    def kept(self) -> list[Any]:
+        """State beside buffers, parameters and the count of calls."""
+        return []
+
+    def restore(self, kept: list[Any]) -> None:
+        """Put it back."""
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """What is saved with the buffers and parameters."""
+        return {"step": self.step, "kept": self.kept()}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Put it back."""
+        self.step = state["step"]
+        self.restore(state["kept"])
 
 
 class JacobianWeighting(Weighting):
@@ -85,23 +103,21 @@ class GameOptions(NoOptions):
 class GameWeighting(Weighting):
     """A weighting that solves something on the Gramians and may hold its weights for some steps.
 
-    The state: the last weights a (B, K), their status (B,) and the count of steps, all buffers.
+    The state: the last weights a (B, K) and their status (B,), buffers, and the count of steps.
     """
 
     Options: ClassVar[type[NoOptions]] = GameOptions
     a: Tensor
     status: Tensor
-    step: Tensor
 
     def __init__(self, tasks: int, blocks: int, options: GameOptions) -> None:
         super().__init__(tasks, blocks, options)
         self.update_every = options.update_every
         self.register_buffer("a", torch.zeros(blocks, tasks, dtype=torch.float64))
         self.register_buffer("status", torch.zeros(blocks, dtype=torch.int64))
-        self.register_buffer("step", torch.zeros((), dtype=torch.int64))
 
     def due(self) -> bool:
-        return int(self.step) % self.update_every == 0
+        return self.step % self.update_every == 0
 
     def forward(self, losses: Tensor, gramians: Tensor | None) -> Weights:
         if gramians is not None:
@@ -120,17 +136,20 @@ class LossWeighting(Weighting):
     """A weighting that is a function of the losses alone: a scalar objective, and the weights are its derivatives."""
 
     needs = "losses"
+    linear: ClassVar[bool] = False
+    """Whether the weights are the same whatever the losses."""
 
     def objective(self, losses: Tensor) -> Tensor:
         """losses (K,) → the scalar that is minimised."""
         raise NotImplementedError
 
     def forward(self, losses: Tensor, gramians: Tensor | None = None) -> Weights:
-        """∂ objective / ∂ losses (1, K)."""
+        """∂ objective / ∂ losses (1, K); the gradients of the weighting's own parameters are added to theirs."""
         with torch.enable_grad():
             leaf = losses.detach().requires_grad_()
-            (weights,) = torch.autograd.grad(self.objective(leaf), leaf)
-        return Weights(weights[None].double(), torch.full((1,), Status.SOLVED, device=losses.device))
+            self.objective(leaf).backward()
+        assert leaf.grad is not None
+        return Weights(leaf.grad[None].double(), torch.full((1,), Status.SOLVED, device=losses.device))
 
 
 shelf: Shelf[type[Weighting]] = Shelf("mtlstudy.weighting")

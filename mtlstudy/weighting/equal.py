@@ -10,6 +10,7 @@ class Equal(LossWeighting):
     """All weights 1/K."""
 
     paper = "Caruana 1997"
+    linear = True
 
     def objective(self, losses: Tensor) -> Tensor:
         return losses.mean()

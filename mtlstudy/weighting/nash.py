@@ -36,23 +36,22 @@ class Nash(GameWeighting):
         head_gradients: Literal["weighted", "own"] = "weighted"
         level: Literal["parameters", "representation"] = "parameters"
 
+    power: Tensor | None
+
     def __init__(self, tasks: int, blocks: int, options: "Nash.Options") -> None:
         super().__init__(tasks, blocks, options)
         if options.power is not None and len(options.power) != tasks:
             raise InputError(f"weighting.power has {len(options.power)} numbers; allowed: {tasks}, one a task")
-        self.power = None if options.power is None else torch.tensor(options.power, dtype=torch.float64)
+        self.register_buffer("power", None if options.power is None else torch.tensor(options.power, dtype=torch.float64), False)
 
     def game(self, gramians: Tensor) -> Weights:
-        solution = self.solve(gramians)
-        without = solution.status == Status.ZERO_GRADIENT
-        if not bool(without.any()):
-            return Weights(torch.where(solution.solved[:, None], solution.weights, 0.0), solution.status)
+        zero = gramians.diagonal(dim1=-2, dim2=-1).abs() < torch.finfo(gramians.dtype).tiny  # (B, K)
         # the tasks without gradient leave; the others bargain among themselves
-        rest = self.solve(gramians + torch.diag_embed(solution.zero.to(gramians)))
-        weights = torch.where(rest.solved[:, None] & ~solution.zero, rest.weights, 0.0)
-        return Weights(weights, torch.where(rest.solved, solution.status, rest.status))
+        solution = self.solve(gramians + torch.diag_embed(zero.to(gramians)))
+        weights = torch.where(solution.solved[:, None] & ~zero, solution.weights, 0.0)
+        left = solution.solved & zero.any(-1)
+        return Weights(weights, torch.where(left, int(Status.ZERO_GRADIENT), solution.status))
 
     def solve(self, gramians: Tensor) -> BargainingSolution:
         """The exact solution on gramians (B, K, K), warm from the last one."""
-        power = None if self.power is None else self.power.to(gramians.device)
-        return nash_weights(gramians, power, start=self.a)
+        return nash_weights(gramians, self.power, start=self.a)

@@ -19,6 +19,7 @@ class Static(LossWeighting):
     """Weights c given once; the study draws its candidates from the simplex and chooses on validation."""
 
     paper = "Xin et al. 2022, arXiv 2209.11379"
+    linear = True
 
     class Options(Options):
         """weights: one positive number a task; normalised to sum 1. Without them all are equal."""

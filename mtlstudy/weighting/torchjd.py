@@ -32,7 +32,7 @@ class TorchJD(Weighting):
 
     torchjd_class: its name in the library; state: the attributes in which its objects remember something, all of which go into
     `state_dict`; state_device: where they must lie, if not where they were. random: draws come from a seed made of the run's and
-    the count of steps, both buffers, so that a resumed run is exact, and the caller's generator is left as it was.
+    the count of steps, both saved, so that a resumed run is exact, and the caller's generator is left as it was.
     """
 
     package: ClassVar[str] = "torchjd.aggregation"
@@ -40,7 +40,6 @@ class TorchJD(Weighting):
     state: ClassVar[tuple[str, ...]] = ()
     state_device: ClassVar[str | None] = None
     random: ClassVar[bool] = False
-    step: Tensor
     origin: Tensor
     methods: list[Any]
     """The objects of torchjd: one a block."""
@@ -64,13 +63,13 @@ class TorchJD(Weighting):
         """The objects that have the attributes `state`."""
         return self.methods
 
-    def get_extra_state(self) -> list[dict[str, Any]]:
+    def kept(self) -> list[dict[str, Any]]:
         """The attributes `state` of every object."""
         return [{name: copied(getattr(holder, name)) for name in self.state} for holder in self.holders()]
 
-    def set_extra_state(self, state: list[dict[str, Any]]) -> None:
+    def restore(self, kept: list[dict[str, Any]]) -> None:
         """Put them back."""
-        for holder, values in zip(self.holders(), state, strict=True):
+        for holder, values in zip(self.holders(), kept, strict=True):
             for name, value in values.items():
                 setattr(holder, name, copied(value, self.state_device))
 
@@ -81,7 +80,7 @@ class TorchJD(Weighting):
             yield
             return
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            seed = (int(self.origin) * 1_000_003 + int(self.step)) % 2**63
+            seed = (int(self.origin) * 1_000_003 + self.step) % 2**63
             torch.default_generator.manual_seed(seed)
             if device.type == "cuda":
                 torch.cuda.manual_seed(seed)
@@ -119,7 +118,6 @@ class TorchJDLoss(TorchJD, LossWeighting):
 
     def __init__(self, tasks: int, blocks: int, options: Options) -> None:
         super().__init__(tasks, blocks, options)
-        self.register_buffer("step", torch.zeros((), dtype=torch.int64))
         self.method = self.make()  # a submodule: its parameters are trained with the model's
         self.methods = [self.method]
 
@@ -138,7 +136,6 @@ class TorchJDJacobian(TorchJD, JacobianWeighting):
 
     def __init__(self, tasks: int, blocks: int, options: Options) -> None:
         super().__init__(tasks, blocks, options)
-        self.register_buffer("step", torch.zeros((), dtype=torch.int64))
         self.methods = [self.make()]
 
     def aggregate(self, J: Tensor) -> Tensor:

@@ -65,16 +65,16 @@ class DWA(TorchJDLoss):
         return self.options.model_dump(exclude={"epoch"})
 
     def forward(self, losses: Tensor, gramians: Tensor | None = None) -> Weights:
-        if int(self.step) % self.epoch == 0:
+        if self.step % self.epoch == 0:
             self.method.step()  # the epoch is over
         chosen = super().forward(losses)
         self.method(losses)  # takes these losses into the epoch's mean
         return chosen
 
     def objective(self, losses: Tensor) -> Tensor:
-        before = self.get_extra_state()
+        before = self.kept()
         value = super().objective(losses)
-        self.set_extra_state(before)  # asked for the objective alone, it takes nothing in
+        self.restore(before)  # asked for the objective alone, it takes nothing in
         return value
 
 
@@ -116,18 +116,18 @@ class FAMO(TorchJDLoss):
     def look(self, losses: Tensor) -> None:
         self.method.update(losses)
 
-    def get_extra_state(self) -> list[dict[str, Any]]:
+    def kept(self) -> list[dict[str, Any]]:
         adam = self.method._optimizer
-        return [*super().get_extra_state(), {} if adam is None else deepcopy(adam.state_dict())]
+        return [*super().kept(), {} if adam is None else deepcopy(adam.state_dict())]
 
-    def set_extra_state(self, state: list[dict[str, Any]]) -> None:
-        *state, adam = state
+    def restore(self, kept: list[dict[str, Any]]) -> None:
+        *kept, adam = kept
         if adam:  # torchjd makes its Adam at the first update; w itself is loaded after this
             ones = torch.ones_like(self.method._w)
             self.method(ones)
             self.method.update(ones)
             self.method._optimizer.load_state_dict(adam)
-        super().set_extra_state(state)
+        super().restore(kept)
 
 
 @shelf.register("stch")
