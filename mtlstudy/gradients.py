@@ -40,14 +40,16 @@ def task_gradients(
     mode: Mode = "sequential",
     keep_graph: bool = False,
     chunk: int = 4,
+    out: Tensor | None = None,
 ) -> Tensor:
     """J (K, P): the gradient of every task with respect to the shared parameters, flattened in their order.
 
     z, to_z: K representations and ∂L_t/∂z_t. mode "batched" differentiates all K at once and "chunked" `chunk` of them, which
     needs one common z; with several representations it is one after another. keep_graph: whether the graph is used again later.
+    out: where J is written; large memory that is kept is cheaper than memory asked for anew at every step.
     """
     K = len(z)
-    J = shared[0].new_empty(K, sum(p.numel() for p in shared))
+    J = shared[0].new_empty(K, sum(p.numel() for p in shared)) if out is None else out
     if mode == "sequential" or any(rep is not z[0] for rep in z):
         for t, (rep, v) in enumerate(zip(z, to_z, strict=True)):
             keep = keep_graph or t < K - 1

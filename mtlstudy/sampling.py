@@ -40,7 +40,7 @@ class Sampler:
             drawn, self.left[pool] = self.left[pool][:n], self.left[pool][n:]
             rows[pool] = drawn[self.team.rank :: self.team.size]
         batch = self.train.batch(rows)
-        return batch if self.device == self.home else batch.to(self.device, pin=True)
+        return batch if self.device == self.home else batch.to(self.device, pin=self.device.type == "cuda")
 
     def steps_per_epoch(self) -> float:
         """Steps until as many examples were drawn as there are."""

@@ -52,6 +52,7 @@ class Step:
         self.losses: Callable[[Part], Any] = self.forward
         if team.size > 1 and isinstance(weighting, LossWeighting):  # one backward pass, which torch's DDP sums up as it goes
             self.losses = DDP(Losses(self))
+        self.J: Tensor | None = None  # the last task gradients: their memory is used again
         self.counts = torch.zeros(len(Status), dtype=torch.int64, device=self.device)  # bargaining games by status
         self.calls, self.lost = 0, torch.full((), -1, device=self.device)  # the first call that was not finite
 
@@ -103,7 +104,7 @@ class Step:
     def forward(self, part: Part) -> tuple[list[Tensor], list[Tensor]]:
         """Loss, scaled by its share, and representation of every task."""
         (batch, share), model = part, self.model
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+        with torch.autocast(self.device.type, torch.bfloat16) if self.precision == "bfloat16" else nullcontext():
             z = self.encode(batch.inputs)
             losses = [task.loss(model.heads[task.name](z[task.name]), batch.targets[task.name]) for task in model.tasks]
         losses = losses if share is None else [loss * c for loss, c in zip(losses, share, strict=True)]
@@ -125,9 +126,11 @@ class Step:
         sums: tuple[Tensor, Tensor, list[Tensor]] | None = None
         for part in parts:
             losses, z, to_z, own = self.pull(part)
-            J = task_gradients(z, to_z, self.shared, self.mode, chunk=self.chunk)
+            J = task_gradients(z, to_z, self.shared, self.mode, chunk=self.chunk, out=self.J if sums is None else None)
             if sums is not None:
                 losses, J, own = sums[0] + losses, sums[1].add_(J), [a + b for a, b in zip(sums[2], own, strict=True)]
+            else:
+                self.J = J
             sums = losses, J, own
         assert sums is not None
         return sums

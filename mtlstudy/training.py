@@ -210,9 +210,9 @@ class Training:
         for names, best in zip(self.groups(), self.best, strict=True):
             if "state" in best:
                 self.model.load_state_dict(best["state"])
+            own = [task for task in self.tasks if task.name in names]
             for split, examples in splits.items():
-                measured = measure(self.model, self.tasks, examples)
-                results[split] |= {name: measured[name] for name in names}
+                results[split] |= measure(self.model, own, examples)
         return results
 
     def resume(self) -> None:

@@ -35,7 +35,7 @@ def config(name, **changes):
 
 
 def torchrun(configs, folder, before="", processes=2):
-    """Fit the configurations in so many processes, their runs in `folder`; the exit code, which is 0 unless `before` breaks it."""
+    """Fit the configurations in so many processes, runs in `folder`; the exit code: 0 unless `before` breaks it."""
     folder.mkdir(exist_ok=True)
     program, values = folder / "train.py", json.dumps([one.model_dump(mode="json") for one in configs])
     (folder / "configs.json").write_text(values)
@@ -54,7 +54,8 @@ def torchrun(configs, folder, before="", processes=2):
 
 def weights(root, config):
     state = torch.load(Path(root) / config.run_id / "checkpoint.pt", weights_only=True)
-    return torch.cat([x.double().flatten() for part in ("model", "weighting") for x in state[part].values() if torch.is_tensor(x)])
+    values = [x for part in ("model", "weighting") for x in state[part].values()]
+    return torch.cat([x.double().flatten() for x in values if torch.is_tensor(x)])
 
 
 @pytest.fixture(scope="module")

@@ -56,14 +56,8 @@ def outputs(run: Run, model: Sharing, tasks: Sequence[Task], split: Split) -> di
         model.load_state_dict(state["state"])
         model.eval()
         with torch.no_grad():
-            found |= {name: y for name, y in predict(model, of(split, group)).items() if name in group}
+            found |= predict(model, split, group)
     return found
-
-
-def of(split: Split, tasks: Sequence[str]) -> Split:
-    """The examples of some tasks alone."""
-    inputs = split.inputs if isinstance(split.inputs, Tensor) else {task: split.inputs[task] for task in tasks}
-    return Split(inputs, {task: split.targets[task] for task in tasks})
 
 
 def classes(data: Data) -> dict[str, list[str]]:

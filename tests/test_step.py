@@ -1,0 +1,157 @@
+"""A step in its other ways: modes, precision, torch.compile, memory layouts. What they are for is measured in the benchmarks."""
+
+import shutil
+
+import pytest
+import torch
+
+from mtlstudy import InputError, RunConfig, fit, modes, runs, weighting
+from mtlstudy.bench.problems import make
+from mtlstudy.memory import peak
+from mtlstudy.sampling import Sampler
+from mtlstudy.step import Step
+from mtlstudy.training import Training
+
+SMALL = {"data": "synthetic", "steps": 12, "evaluations": 2, "data_options": {"train": 150}, "weighting": "nash", "lr": 1e-3}
+
+
+def trained(kind, name="nash", optimiser=None, steps=3, **how):
+    """The weights of a small model after some steps, and the last weights of the tasks."""
+    sizes = {"mlp": {"width": 16, "depth": 2, "batch": 20}, "transformer": {"width": 16, "depth": 1, "batch": 6, "length": 5}}
+    problem = make(kind, 5, **sizes[kind])
+    entry = weighting.get(name)
+    chosen = entry(5, len(problem.model.shared_blocks()) if entry.per_block else 1, entry.Options())
+    parameters = list(problem.model.parameters())
+    step = Step(problem.model, chosen, (optimiser or (lambda p: torch.optim.Adam(p, 1e-3, fused=True)))(parameters), **how)
+    for _ in range(steps):
+        _, _, used = step(problem.batch)
+    return torch.cat([p.detach().flatten() for p in parameters]), used.weights
+
+
+@pytest.mark.parametrize("kind", ["mlp", "transformer"])
+@pytest.mark.parametrize("how", [{"mode": "batched"}, {"mode": "chunked", "chunk": 2}, {"mode": "chunked", "chunk": 7}])
+@pytest.mark.parametrize("name", ["nash", "block_nash", "config"])
+def test_every_mode_takes_the_same_step(kind, how, name):
+    assert torch.allclose(trained(kind, name)[0], trained(kind, name, **how)[0], atol=1e-5 if name == "config" else 1e-6)
+
+
+@pytest.mark.parametrize("kind", ["mlp", "transformer"])
+def test_bfloat16_solves_the_same_game_nearly_and_exactly_in_float64(kind):
+    (p, a), (q, b) = trained(kind, steps=1), trained(kind, steps=1, precision="bfloat16")
+    assert p.dtype == q.dtype == torch.float32 and a.dtype == b.dtype == torch.float64
+    assert not torch.equal(a, b) and torch.allclose(a, b, rtol=0.1)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_a_compiled_trunk_takes_the_same_step():
+    assert torch.allclose(trained("mlp")[0], trained("mlp", compile=True)[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["nash", "equal", "config"])
+def test_fused_and_plain_adam_agree_in_every_memory_layout(name):
+    """A CNN's kernels lie channels-last: a gradient in another layout would be added to the wrong numbers."""
+    ends = []
+    for fused in (True, False):
+        state = Training(RunConfig(data="multi_mnist", weighting=name, steps=3, evaluations=1), runs.root() / "x")
+        kernels = [p for p in state.model.parameters() if p.ndim == 4]
+        assert any(not p.is_contiguous() for p in kernels)
+        state.train.optimiser = torch.optim.Adam(state.model.parameters(), 1e-3, fused=fused)
+        for _ in range(3):
+            state.advance(observe=False)
+        ends.append(torch.cat([p.detach().flatten() for p in state.model.parameters()]))
+    assert torch.allclose(*ends, atol=1e-6)
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_where_a_loss_is_not_finite_nothing_is_changed(fused):
+    problem = make("mlp", 2, width=8, depth=1, batch=6)
+    equal = weighting.get("equal")
+    optimiser = torch.optim.Adam(problem.model.parameters(), 0.1, fused=fused)
+    step = Step(problem.model, equal(2, 1, equal.Options()), optimiser)
+    step(problem.batch)
+    before = [p.clone() for p in problem.model.parameters()]
+    problem.batch.inputs[0] = float("inf")
+    step(problem.batch)
+    assert all(map(torch.equal, before, problem.model.parameters())) and int(step.lost) == 1
+    problem.batch.inputs[0] = 0.0
+    step(problem.batch)
+    assert not all(map(torch.equal, before, problem.model.parameters())) and int(step.lost) == 1
+
+
+def test_the_mode_is_chosen_by_measurement_once_and_recorded(monkeypatch):
+    asked = []
+    monkeypatch.setattr("mtlstudy.training.choose", lambda *a: asked.append(a) or modes.choose(*a))
+    run = fit(RunConfig(mode="auto", **SMALL), progress=False)
+    found = run.record["differentiation"]
+    assert len(asked) == 1 and found["mode"] in found["ms"] and set(found["ms"]) == {"sequential", "chunked", "batched"}
+    assert min(found["mb"].values()) > 0 and all(ms > 0 for ms in found["ms"].values())
+    fixed = fit(RunConfig(mode=found["mode"], **SMALL), progress=False)  # and measuring changed nothing
+    assert (fixed.path / "metrics.jsonl").read_bytes() == (run.path / "metrics.jsonl").read_bytes()
+    assert fit(RunConfig(mode="auto", **{**SMALL, "weighting": "equal"}), progress=False).record["differentiation"] == {
+        "mode": "sequential"
+    }
+    assert len(asked) == 1
+
+
+def test_a_resumed_run_keeps_the_mode_it_began_with(monkeypatch):
+    config = RunConfig(mode="auto", **SMALL)
+    monkeypatch.setattr("mtlstudy.training.choose", lambda *_: {"mode": "batched", "ms": {"batched": 1.0}, "mb": {}})
+    advance = Training.advance
+
+    def stop(self, observe):
+        if self.step == 8:
+            raise KeyboardInterrupt
+        return advance(self, observe)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Training, "advance", stop)
+        fit(config, progress=False)
+    monkeypatch.setattr("mtlstudy.training.choose", lambda *_: pytest.fail("chosen twice"))
+    assert fit(config, progress=False).record["differentiation"]["mode"] == "batched"
+
+
+def test_the_memory_of_differentiation_is_bounded_or_refused():
+    state = Training(RunConfig(mode="auto", **SMALL), runs.root() / "x")
+    batch = state.sampler.draw()
+    free = modes.choose(state.train, batch)
+    least, most = min(free["mb"].values()), max(free["mb"].values())
+    assert free["mb"]["sequential"] == least < most
+    assert modes.choose(state.train, batch, least * 1.001)["mode"] == "sequential"
+    with pytest.raises(InputError, match=r"memory_mb = 1e-06: the task gradients take"):
+        modes.choose(state.train, batch, 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"compile": True, "mode": "batched"}, "mode = 'batched' with compile = True"),
+        ({"accumulate": 65}, "accumulate = 65: must be ≤ batch_size = 64"),
+        ({"mode": "sequental"}, "mode"),
+        ({"precision": "float16"}, "precision"),
+        ({"memory_mb": 0}, "memory_mb"),
+    ],
+)
+def test_what_does_not_go_together_is_refused_in_one_line(values, said):
+    with pytest.raises(InputError, match=said) as error:
+        RunConfig(**{**SMALL, **values})
+    assert "\n" not in str(error.value)
+
+
+def test_the_peak_is_that_of_the_tensors():
+    device = torch.device("cpu")
+
+    def work():
+        a = torch.ones(1_000_000)  # 4 MB
+        b = torch.cat([a, a])  # 8 MB more
+        del a
+        return b.sum()
+
+    assert peak(work, device) == pytest.approx(12.0, rel=0.01)
+
+
+def test_data_that_stay_on_the_host_are_moved_batch_by_batch():
+    state = Training(RunConfig(**SMALL), runs.root() / "x")
+    here = Sampler(state.splits.train, 32, 0)
+    away = Sampler(state.splits.train, 32, 0, device=torch.device("meta"))
+    assert here.draw().inputs.device.type == "cpu" and away.draw().inputs.device.type == "meta"
+    assert state.splits.train.bytes() == sum(x.nbytes for x in (state.splits.train.inputs, *state.splits.train.targets.values()))
