@@ -92,6 +92,11 @@ class Team:
 ALONE = Team()
 
 
+def leads() -> bool:
+    """Whether this process speaks for all: the first one, and the only one."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def join(processes: int, device: str) -> Team:
     """This process's place, as torchrun's environment tells it; `InputError` where it is not what the configuration says."""
     found = int(os.environ.get("WORLD_SIZE", "1"))
