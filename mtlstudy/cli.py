@@ -1,4 +1,4 @@
-"""The command line: mtlstudy list | run | status | table | publish | verify | new."""
+"""The command line: mtlstudy list | run | status | table | publish | verify | bench | new."""
 
 import ast
 import logging
@@ -15,6 +15,7 @@ from rich.table import Table
 from . import runs
 from .benchmarks import BENCHMARKS
 from .config import PROFILES, RunConfig
+from .distributed import leads
 from .errors import InputError, unknown
 from .shelf import entry, names
 
@@ -104,6 +105,7 @@ def run(
     set_: Annotated[list[str] | None, typer.Option("--set", help="field=value; a field that is set is not tuned")] = None,
     like: Annotated[str | None, typer.Option(help="a weighting whose tuned values are taken over instead of tuning")] = None,
     name: Annotated[str | None, typer.Option(help="name of the study's record")] = None,
+    jobs: Annotated[int, typer.Option(help="runs trained at once, each in a process of its own")] = 1,
 ) -> None:
     """Tune on the profile's budget, then train the reported seeds. Finished runs are read, killed ones resumed."""
     sets = BENCHMARKS.get(data, (data,))
@@ -116,11 +118,17 @@ def run(
         RunConfig(data=one, sharing=sharing, weighting=weighting, profile=profile, device=device, **values) for one in sets
     ]
     for config in configs:  # all are valid before the first is trained
-        study_of(config, chosen, own, values, like, name)
+        study_of(config, chosen, own, values, like, name, jobs)
 
 
 def study_of(
-    config: RunConfig, seeds: list[int], own: list[tuple[str, Any]], values: dict[str, Any], like: str | None, name: str | None
+    config: RunConfig,
+    seeds: list[int],
+    own: list[tuple[str, Any]],
+    values: dict[str, Any],
+    like: str | None,
+    name: str | None,
+    jobs: int,
 ) -> None:
     """One study, and its reported runs as a table. own: what differs from the profile's own study."""
     from .tuning import study
@@ -129,14 +137,15 @@ def study_of(
         name = ".".join(
             [config.data, config.sharing, config.weighting, config.profile, *(f"{key}={value}" for key, value in own)]
         )
-    taken = None if like is None else study(config.but(weighting=like, weighting_options={}), seeds).selected
-    result = study(config, seeds, fixed=list(values), like=taken, name=name)
+    taken = None if like is None else study(config.but(weighting=like, weighting_options={}), seeds, jobs=jobs).selected
+    result = study(config, seeds, fixed=list(values), like=taken, name=name, jobs=jobs)
     table = Table("seed", "status", "validation", "test", "seconds", "run", title=f"{result.name}  {result.selected}")
     for finished in result.runs:
         scores = [mean_metric(finished, split) for split in ("validation", "test")]
         seconds = f"{finished.record['summary']['seconds']:.1f}"
         table.add_row(str(finished.config.seed), finished.status, *scores, seconds, finished.path.name)
-    console.print(table)
+    if leads():
+        console.print(table)
 
 
 def mean_metric(run: runs.Run, split: str) -> str:
@@ -224,6 +233,27 @@ def verify(
         typer.echo(line)
     if faults and not quarantine:
         raise typer.Exit(1)
+
+
+@app.command()
+@guarded
+def bench(
+    name: Annotated[str, typer.Argument(help="solver, step, train or scale")],
+    profile: Annotated[str, typer.Option(help="quick (minutes) or full (more rounds and sizes)")] = "quick",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    peer: Annotated[list[Path] | None, typer.Option(help="a checkout of nash-mtl or LibMTL to time as well")] = None,
+) -> None:
+    """Measure what a method costs beside its peers, as ratios within one run, and write the csv."""
+    from .bench import record
+
+    table, path, notes = record.measure(name, profile, device, peer or [])
+    shown = Table(*record.SHOWN, title=f"{name}, {profile}")
+    for row in record.shown(table):
+        shown.add_row(*row)
+    console.print(shown)
+    for note in notes:
+        typer.echo(note)
+    typer.echo(path)
 
 
 @app.command()

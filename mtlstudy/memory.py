@@ -1,5 +1,6 @@
 """How much memory a piece of work takes at its peak, beside what was there before."""
 
+import os
 from collections.abc import Callable
 from itertools import accumulate
 
@@ -15,6 +16,7 @@ def peak(work: Callable[[], object], device: torch.device) -> float:
         work()
         torch.cuda.synchronize(device)
         return float(torch.cuda.max_memory_allocated(device) - before) / 1e6
+    os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # the profiler says otherwise what it does not find
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
         work()
     assert profile.profiler is not None and profile.profiler.kineto_results is not None

@@ -18,7 +18,7 @@ from mtlstudy.config import RunConfig
 from mtlstudy.data.sentences import Texts
 from mtlstudy.data.tagged import Sentences
 from mtlstudy.errors import InputError
-from mtlstudy.experiments import base, korean, korean_baselines, korean_loading, korean_outputs, korean_settings, korean_values
+from mtlstudy.experiments import base, korean, korean_baselines, korean_outputs, korean_settings, korean_values
 from mtlstudy.shelf import entry
 from mtlstudy.tasks import Task
 
@@ -297,9 +297,3 @@ def test_a_checkpoint_that_is_not_the_runs_is_refused(small: None, monkeypatch: 
     (run.path / "checkpoint.pt").unlink()
     with pytest.raises(InputError, match="is missing"):
         list(korean_outputs._tested(run))
-
-
-@needs["korean_tagging"]
-def test_drawing_a_batch_is_a_small_part_of_a_step() -> None:
-    found = korean_loading.loading_share(korean_settings.config("korean_tagging", "hard+equal", "quick"), steps=20)
-    assert 0 < found["share"] < 0.05 and found["draw"] < found["step"]

@@ -27,7 +27,7 @@ def executed(source):
 
 
 def test_there_are_notebooks():
-    names = "first_comparison korean_sentences korean_tagging sharing_comparison solver ten_minutes toy"
+    names = "first_comparison korean_sentences korean_tagging performance sharing_comparison solver ten_minutes toy"
     assert [s.stem for s in SOURCES] == names.split()
     assert not list((ROOT / "notebooks").glob("*.ipynb"))
 

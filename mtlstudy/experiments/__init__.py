@@ -1,5 +1,5 @@
 """The study's experiments: one file each, computing tidy tables and the values that the texts quote."""
 
-from . import base
+from . import base, performance
 
-__all__ = ["base"]
+__all__ = ["base", "performance"]

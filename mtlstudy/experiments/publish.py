@@ -1,4 +1,4 @@
-"""Publishing: what was computed goes, as it is, to book/results/<profile>/ and into the README."""
+"""Publishing: what was computed goes as it is to book/results/<profile>/ and the README; benchmarks to book/results/bench/."""
 
 import json
 import shutil
@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from .. import runs
+from ..bench import record
 from ..errors import InputError
 from ..labels import NONE, SHARINGS, bracket, number
 from . import base, comparison
@@ -32,7 +33,15 @@ def publish(profile: str) -> list[Path]:
     if not rest or END not in rest:
         raise InputError(f"README.md: the lines {BEGIN!r} and {END!r} are missing")
     runs.write(README, before + block(profile) + rest.partition(END)[2])
-    return [*written, target / "provenance.json", README]
+    return [*written, target / "provenance.json", README, *benchmarks(base.PUBLISHED / "bench")]
+
+
+def benchmarks(target: Path) -> list[Path]:
+    """Copy the csv and json of every benchmark that was measured here; what was published of the others stays."""
+    measured = [file for kind in ("csv", "json") for file in sorted(record.folder().glob(f"*.{kind}"))]
+    if measured:
+        target.mkdir(parents=True, exist_ok=True)
+    return [Path(shutil.copy(file, target)) for file in measured]
 
 
 def block(profile: str) -> str:

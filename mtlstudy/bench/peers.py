@@ -1,0 +1,142 @@
+"""Other codes of Nash-MTL, timed in their own words: a checkout is recognised, its one module loaded, nothing of it installed.
+
+Known: nash-mtl (Navon et al., the code published with the paper) and LibMTL (Lin & Zhang, JMLR 2023, arXiv 2203.14338). Both
+solve by the convex-concave procedure with ECOS and keep their last weights, in `prvs_alpha`, where the solver fails.
+"""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from .problems import Problem
+
+Array = NDArray[np.float64]
+KNOWN = {"nash-mtl": ("methods.weight_methods", "NashMTL"), "LibMTL": ("LibMTL.weighting.Nash_MTL", "Nash_MTL")}
+"""Name → module and class."""
+DEFAULTS = {"update_weights_every": 1, "optim_niter": 20, "max_norm": 1.0}
+"""Of both codes; LibMTL takes them with every call."""
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A checkout: its name in `KNOWN` and where it lies."""
+
+    name: str
+    path: Path
+
+    @property
+    def method(self) -> str:
+        """How rows name it."""
+        return self.name.lower().replace("-", "_")
+
+    @cached_property
+    def weighting(self) -> type[Any]:
+        """Its class."""
+        module, cls = KNOWN[self.name]
+        found: type[Any] = getattr(load(self.path, module), cls)
+        return found
+
+    def version(self) -> str:
+        """The commit of the checkout, "unknown" where it is none."""
+        if not (self.path / ".git").exists():
+            return "unknown"
+        words = ["git", "-C", str(self.path), "describe", "--always", "--dirty", "--exclude=*"]
+        return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+
+    def solver(self, K: int) -> Callable[[Array], Array]:
+        """M (K, K) → weights (K,), from a cold start, the program compiled before."""
+        method = self.make(K, [], "cpu")
+        method._init_optim_problem()
+
+        def solve(M: Array) -> Array:
+            method.prvs_alpha = np.ones(K, dtype=np.float32)
+            method.normalization_factor = np.linalg.norm(M).reshape(1)
+            a: Array = method.solve_optimization(M / method.normalization_factor.item())
+            return a
+
+        return solve
+
+    def step(self, problem: Problem, optimiser: torch.optim.Optimizer) -> Callable[[], Array]:
+        """A training step by its own `backward`, clipping included; gives the weights (K,) that it used."""
+        shared = problem.shared()
+        device = next(problem.model.parameters()).device
+        method = self.make(len(problem.tasks), shared, str(device))
+
+        def step() -> Array:
+            optimiser.zero_grad()
+            losses = torch.stack(problem.losses()[0])
+            if self.name == "nash-mtl":
+                method.backward(losses=losses, shared_parameters=shared)
+            else:
+                method.backward(losses, **DEFAULTS)
+            optimiser.step()
+            return np.asarray(method.prvs_alpha, dtype=np.float64)
+
+        return step
+
+    def make(self, K: int, shared: list[torch.nn.Parameter], device: str) -> Any:
+        """An object of its class for K tasks; LibMTL's is told what its trainer would mix in."""
+        if self.name == "nash-mtl":
+            return self.weighting(K, torch.device(device), **DEFAULTS)
+        method = self.weighting()
+        method.task_num, method.device, method.rep_grad = K, torch.device(device), False
+        for name, value in DEFAULTS.items():
+            setattr(method, name, value)
+        method.get_share_params = lambda: shared
+        method.zero_grad_share_params = lambda: [p.grad.zero_() for p in shared if p.grad is not None]
+        method.init_param()
+        return method
+
+
+def peer(path: Path) -> Peer:
+    """The peer in a folder. Raises `InputError` for a folder that is none, and where something that it needs is missing."""
+    for name, (module, _) in KNOWN.items():
+        if path.joinpath(*module.split(".")).with_suffix(".py").is_file():
+            ready(f"peer {name}")
+            found = Peer(name, path.resolve())
+            _ = found.weighting
+            return found
+    files = " or ".join(module.replace(".", "/") + ".py" for module, _ in KNOWN.values())
+    raise InputError(f"peer = {str(path)!r} is not known; allowed: a checkout of {', '.join(KNOWN)} (a folder with {files})")
+
+
+def ready(name: str) -> None:
+    """`InputError` where cvxpy or ECOS is missing: these codes would install it or go on with equal weights."""
+    try:
+        import cvxpy
+    except ImportError as missing:
+        raise InputError(f"{name} needs cvxpy ({missing}); pip install 'mtlstudy[study]'") from None
+    if "ECOS" not in cvxpy.installed_solvers():
+        raise InputError(f"{name} needs the solver ECOS; pip install 'mtlstudy[peers]'")
+
+
+def load(root: Path, module: str) -> ModuleType:
+    """Import one module of a checkout, "a.b.c" from root/a/b/c.py. The packages above it are empty, their own `__init__` are not
+    run (they import what is not needed here), and nothing of it stays importable. `InputError` names a missing import."""
+    parts = module.split(".")
+    before = {name: found for name, found in sys.modules.items() if name.split(".")[0] == parts[0]}
+    try:
+        for name in before:
+            del sys.modules[name]
+        for i in range(1, len(parts)):
+            package = ModuleType(".".join(parts[:i]))
+            package.__path__ = [str(root.joinpath(*parts[:i]))]
+            sys.modules[package.__name__] = package
+        return import_module(module)
+    except ImportError as missing:
+        raise InputError(f"peer {root.name}: {module} cannot be imported ({missing})") from None
+    finally:
+        for name in [name for name in sys.modules if name.split(".")[0] == parts[0]]:
+            del sys.modules[name]
+        sys.modules.update(before)

@@ -1,0 +1,75 @@
+"""A training step: this package's beside torchjd, the customary procedure and peers, on the same model, batch and optimiser.
+
+Parts "mlp" and "transformer" (see `problems`), K = 2, 4, 8, 11; ms of one step, the ratio to `limit`: one forward and K backward
+passes through the trunk, and nothing else. memory_mb: the peak of a step beyond what there was before. After the timed steps each
+method goes on for `CHECKED` more, untimed: residual is the worst of the weights that it used on the Gramian of the step (of the
+representations for nash_representation), failed counts those above 1e-3 and silent the failed ones that it did not report.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import pandas as pd
+
+from ..memory import peak
+from . import record, timing
+from .methods import PARTS, Answer, Method, available, error, exact, made
+from .peers import Peer
+from .problems import Problem, make
+
+BASELINE = {"mlp": "limit", "transformer": "limit"}
+SIZES = (2, 4, 8, 11)
+ROUNDS = {"quick": (10, 10.0), "full": (60, 200.0)}
+"""Rounds, and seconds that the samples of one model and K may take."""
+CHECKED = 3
+FAILED = 1e-3
+
+
+def run(profile: str, device: str = "cpu", peers: Sequence[Peer] = ()) -> tuple[pd.DataFrame, list[str]]:
+    """The whole benchmark: a frame of `record.COLUMNS`, and what was left out."""
+    notes: list[str] = []
+    found = available(peers, notes)
+    rounds, seconds = ROUNDS[profile]
+    rows = [
+        row
+        for part in BASELINE
+        for K in SIZES
+        for row in measured(part, partial(make, part, K, device=device), found, rounds, seconds, BASELINE[part], notes)
+    ]
+    return record.frame(rows), list(dict.fromkeys(notes))
+
+
+def measured(
+    part: str,
+    fresh: Callable[[], Problem],
+    found: dict[str, Method],
+    rounds: int,
+    seconds: float,
+    baseline: str,
+    notes: list[str],
+) -> Iterator[dict[str, Any]]:
+    """A row a method: timed in turns, then memory, then the weights of some more steps."""
+    facts, device = fresh().facts(), fresh().device
+    calls = made(found, fresh, f"{part}, K = {facts['K']}", notes)
+    candidates: dict[str, timing.Call | timing.Fresh] = {name: call for name, (call, _) in calls.items()}
+    samples = timing.interleaved(candidates, rounds, warmup=0, seconds=seconds, device=device.type, parts=PARTS)
+    for row in timing.summary(samples, baseline):
+        call, problem = calls[row["method"]]
+        memory = peak(call, device)
+        yield {"part": part, **facts, **row, "memory_mb": memory, **checked(call, problem)}
+
+
+def checked(call: timing.Call, problem: Problem) -> dict[str, Any]:
+    """residual, cases, failed and silent over `CHECKED` further calls; nothing for a method without bargaining weights."""
+    errors, silent = [], 0
+    if not isinstance(call(), Answer):
+        return {}
+    for _ in range(CHECKED):
+        M = exact(problem)
+        answer = call()
+        assert isinstance(answer, Answer)
+        errors.append(error(answer.weights, M if answer.M is None else answer.M))
+        silent += not errors[-1] <= FAILED and answer.solved is not False
+    failed = sum(not e <= FAILED for e in errors)
+    return {"residual": max(errors), "cases": len(errors), "failed": failed, "silent": silent}

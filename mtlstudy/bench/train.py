@@ -1,0 +1,215 @@
+"""The whole training loop beside its bare steps, several jobs at once, and several seeds at once.
+
+"loop": a whole run (`Training.run`) as long and as often evaluated as in the full profile (`loop_full`) and in the quick one
+(`loop_quick`), beside `step`: batches drawn and trained on, nothing else. ms of a step.
+"shares": where the time of a run of the full profile's length goes: ms a step, ratio = share of the run.
+"jobs": the same study, tuning included, in 1 and 2 jobs on fresh stores: ms of the wall clock.
+"seeds": `batch` seeds of the Yeast MLP trained one after the other, or all at once through torch.func (a prototype: `together`);
+ms a step of one seed. residual: the largest difference of a weight between the two after 20 steps.
+"""
+
+import logging
+import os
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory, mkdtemp
+from typing import Any
+from unittest.mock import patch
+
+import pandas as pd
+import torch
+
+from ..config import PROFILES, RunConfig
+from ..experiments import korean_settings
+from ..shelf import entry
+from ..training import Training
+from ..tuning import study
+from . import record, timing
+from .peers import Peer
+from .together import Apart, Together, difference
+
+BASELINE = {"loop": "step", "shares": "run", "jobs": "jobs_1", "seeds": "one_by_one"}
+DATA_SETS = {"quick": ("multi_mnist", "yeast"), "full": ("multi_mnist", "yeast", "korean_sentences")}
+WEIGHTINGS = ("equal", "nash")
+STEPS = 500
+ROUNDS = {"quick": 3, "full": 15}
+JOBS = {"quick": (2, 2), "full": (8, 3)}
+"""Reported seeds of the study, and rounds."""
+SEEDS = {"quick": ((1, 2, 4, 8, 16), 5.0), "full": ((1, 2, 4, 8, 16, 32), 30.0)}
+"""Seeds at once, and seconds that the samples of one number may take."""
+
+
+def run(profile: str, device: str = "cpu", peers: Sequence[Peer] = ()) -> tuple[pd.DataFrame, list[str]]:
+    """The whole benchmark: a frame of `record.COLUMNS`, and what was left out. Peers have no loop to be timed."""
+    notes: list[str] = []
+    here = []
+    for name in DATA_SETS[profile]:
+        if entry("data", name).available():
+            here.append(name)
+        else:
+            notes.append(f"{name} is left out: its data are not on this machine")
+    level = logging.getLogger("mtlstudy").level
+    logging.getLogger("mtlstudy").setLevel(logging.WARNING)
+    torch.use_deterministic_algorithms(True)  # as in training
+    try:
+        rows = [row for data in here for weighting in WEIGHTINGS for row in _loop(configured(data, weighting, device), profile)]
+        rows += [*_jobs(profile, device), *(row for weighting in WEIGHTINGS for row in _seeds(weighting, profile, device))]
+    finally:
+        torch.use_deterministic_algorithms(False)
+        logging.getLogger("mtlstudy").setLevel(level)
+    return record.frame(rows), notes
+
+
+def configured(data: str, weighting: str, device: str = "cpu") -> RunConfig:
+    """What is trained: the study's configuration of a data set."""
+    if data in korean_settings.DATA_SETS:
+        config = korean_settings.config(data, f"hard+{weighting}", "quick")
+    else:
+        config = RunConfig(data=data, weighting=weighting)
+    return config.but(device=device)
+
+
+def _loop(config: RunConfig, profile: str) -> Iterator[dict[str, Any]]:
+    facts = {"problem": f"{config.data} {config.weighting}", "K": len(config.tasks), "batch": config.batch_size}
+    long, short = (
+        config.but(steps=PROFILES[name].steps, evaluations=PROFILES[name].evaluations) for name in ("full", "quick")
+    )
+    with TemporaryDirectory() as folder, torch.random.fork_rng():
+        place = Path(folder)
+        candidates: dict[str, timing.Call | timing.Fresh] = {
+            "step": timing.Fresh(lambda: bare(fresh(config.but(steps=STEPS, evaluations=1), place))),
+            "loop_full": timing.Fresh(lambda: looped(fresh(long, place))),
+            "loop_quick": timing.Fresh(lambda: looped(fresh(short, place))),
+        }
+        parts = {"step": STEPS, "loop_full": long.steps, "loop_quick": short.steps}
+        samples = timing.interleaved(candidates, ROUNDS[profile], warmup=0, device=config.device, parts=parts)
+        for row in timing.summary(samples, "step"):
+            yield {"part": "loop", **facts, **row}
+        for name, seconds in shares(fresh(long, place, Watched)).items():
+            own = {"method": name, "ms": 1e3 * seconds["seconds"] / long.steps, "ratio": seconds["share"], "repeats": 1}
+            yield {"part": "shares", **facts, **own}
+
+
+def fresh(config: RunConfig, place: Path, kind: type[Training] = Training) -> Any:
+    """A training that has not begun, in a folder of its own."""
+    return kind(config, Path(mkdtemp(dir=place)) / config.run_id)
+
+
+def bare(training: Training) -> timing.Call:
+    """Draw and train, and no more."""
+
+    def call() -> None:
+        for _ in range(training.config.steps):
+            training.train(training.sampler.draw())
+
+    return call
+
+
+def looped(training: Training) -> timing.Call:
+    """The loop as it is."""
+    return lambda: training.run(False)
+
+
+class Watched(Training):
+    """A run that notes the seconds that its parts take."""
+
+    def __init__(self, config: RunConfig, path: Path) -> None:
+        super().__init__(config, path)
+        self.taken: dict[str, list[float]] = defaultdict(list)
+
+    def note(self, part: str, call: Callable[..., Any], *arguments: Any) -> Any:
+        """call(*arguments), timed."""
+        answer: list[Any] = []
+        self.taken[part].append(timing.once(lambda: answer.append(call(*arguments)), device=self.config.device))
+        return answer[0]
+
+    def advance(self, observe: bool) -> Any:
+        """One step."""
+        batch = self.note("draw", self.sampler.draw)
+        return self.note("observed" if observe else "step", self.train, batch, observe)
+
+    def observation(self, *arguments: Any) -> Any:
+        """What is written down of a step."""
+        return self.note("recording", super().observation, *arguments)
+
+    def evaluate(self) -> Any:
+        """Validation."""
+        return self.note("evaluation", super().evaluate)
+
+    def checkpoint(self, files: list[Any]) -> None:
+        """What the rest depends on."""
+        self.note("checkpoint", super().checkpoint, files)
+
+    def results(self) -> Any:
+        """The measures at the end."""
+        return self.note("results", super().results)
+
+
+def shares(training: Watched) -> dict[str, dict[str, float]]:
+    """Seconds of one run and their share of it: run, draw, step, evaluation, checkpoint, recording, results, rest.
+
+    recording: what an observed step takes beyond the median of the others, and putting it into a line.
+    """
+    whole = timing.once(looped(training), device=training.config.device)
+    observed, typical = training.taken.pop("observed"), median(training.taken["step"])
+    seconds = {name: sum(values) for name, values in training.taken.items()}
+    seconds["step"] += typical * len(observed)
+    seconds["recording"] += sum(observed) - typical * len(observed)
+    seconds = {"run": whole, **seconds, "rest": whole - sum(seconds.values())}
+    return {name: {"seconds": value, "share": value / whole} for name, value in seconds.items()}
+
+
+def loading_share(config: RunConfig, steps: int = 30) -> dict[str, float]:
+    """Median milliseconds to draw a batch and to train on it, and the share of the draw in both: draw, step, share.
+
+    Nothing is left in the run store.
+    """
+    torch.set_num_threads(config.threads)
+    with TemporaryDirectory() as folder, torch.random.fork_rng():
+        training = Training(config, Path(folder) / config.run_id)
+        drawn, trained = [], []
+        for _ in range(steps):
+            begin = time.perf_counter()
+            batch = training.sampler.draw()
+            drawn.append(1e3 * (time.perf_counter() - begin))
+            begin = time.perf_counter()
+            training.train(batch)
+            trained.append(1e3 * (time.perf_counter() - begin))
+    draw, step = median(drawn), median(trained)
+    return {"draw": draw, "step": step, "share": draw / (draw + step)}
+
+
+def _jobs(profile: str, device: str) -> Iterator[dict[str, Any]]:
+    seeds, rounds = JOBS[profile]
+    config = RunConfig(data="multi_mnist", weighting="nash", device=device)
+
+    def studied(jobs: int) -> timing.Call:
+        def call() -> None:
+            with TemporaryDirectory() as folder, patch.dict(os.environ, {"MTLSTUDY_RUNS": f"{folder}/runs"}):
+                study(config, range(seeds), jobs=jobs, progress=False)
+
+        return call
+
+    candidates: dict[str, timing.Call | timing.Fresh] = {f"jobs_{n}": timing.Fresh(partial(studied, n)) for n in (1, 2)}
+    for row in timing.summary(timing.interleaved(candidates, rounds, warmup=0), "jobs_1"):
+        yield {"part": "jobs", "problem": f"{config.data} {config.weighting}", "K": len(config.tasks), "cases": seeds, **row}
+
+
+def _seeds(weighting: str, profile: str, device: str) -> Iterator[dict[str, Any]]:
+    config = RunConfig(data="yeast", weighting=weighting, device=device)
+    numbers, seconds = SEEDS[profile]
+    for S in numbers:
+        apart, together = Apart(config, S), Together(config, S)
+        for _ in range(20):
+            apart()
+            together()
+        residual = difference(apart, together)
+        calls: Mapping[str, timing.Call | timing.Fresh] = {"one_by_one": apart, "together": together}
+        samples = timing.interleaved(calls, 200, seconds=seconds, device=device, parts=dict.fromkeys(calls, S))
+        for row in timing.summary(samples, "one_by_one"):
+            facts = {"problem": f"{config.data} {weighting}", "K": len(config.tasks), "batch": S}
+            yield {"part": "seeds", **facts, **row, "residual": residual}
