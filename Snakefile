@@ -13,10 +13,12 @@ DATA = ["multi_mnist", "yeast"]
 WEIGHTINGS = ["equal", "scale_invariant", "uncertainty", "static", "equal_norm", "nash", "block_nash"]
 METHODS = ["single_task.equal", *(f"hard.{weighting}" for weighting in WEIGHTINGS)]
 FAMILIES = [name for name in SHARINGS if name != "hierarchical"]  # on every data set; that one refuses tasks that have no levels
-NOTEBOOKS = ["ten_minutes", "solver", "toy", "first_comparison", "sharing_comparison", "korean_sentences", "korean_tagging"]
+NOTEBOOKS = ["ten_minutes", "solver", "toy", "first_comparison", "sharing_comparison", "korean_sentences", "korean_tagging",
+             "performance"]
 TABLE_OF = {"solver": "solver", "toy": "toy", "first_comparison": "comparison", "sharing_comparison": "sharing",
             "korean_sentences": "korean", "korean_tagging": "korean"}
 
+BENCHES = ["_build/bench", "book/results/bench"]  # what `mtlstudy bench` measured here, and what is published
 RESULTS = f"_build/results/{PROFILE}"
 PYTHON = sys.executable
 BIN = Path(PYTHON).parent
@@ -24,7 +26,7 @@ MTLSTUDY = f"{PYTHON} -m mtlstudy.cli"
 PACKAGE = [str(p) for p in sorted(Path("mtlstudy").rglob("*.py")) if p.name != "paper.py"]
 SHOWN = {"cards.py", "diagrams.py", "execute.py", "figures.py", "frames.py", "labels.py", "layout.py", "lesson.py", "metrics.py", "new.py",
          "statistics.py", "style.py", "tables.py", "wiring.py"}
-TRAINED = [p for p in PACKAGE if Path(p).name not in SHOWN and "experiments" not in p]  # what a run can depend on
+TRAINED = [p for p in PACKAGE if Path(p).name not in SHOWN and not {"experiments", "bench"} & {*Path(p).parts}]  # what a run can depend on
 CHAPTERS = ["_config.yml", "_toc.yml", "book/metadata.yml", "book/references.bib",
             *map(str, sorted(Path("book").glob("*.md"))), *map(str, sorted(Path("book/sharing").glob("*.md"))),
             *map(str, sorted(Path("book/_ext").glob("*.py"))), "tests/laws/test_sharing_limits.py",  # quoted in a chapter
@@ -72,7 +74,10 @@ rule run:  # all seeds of one (data, sharing, weighting): tuning and reported ru
     params:
         like=lambda w: "--like nash" if w.weighting == "nash_ccp" else "",
         own=lambda w: f"{OWN[w.data]} --name {w.data}.{w.sharing}.{w.weighting}.{PROFILE}" if w.data in OWN else "",
+    threads: 1
     resources:
+        mem_mb=8000 if DEVICE == "cuda" else 4000,
+        runtime=60 if PROFILE == "quick" else 24 * 60,  # minutes
         gpu=1 if DEVICE == "cuda" else 0,
     priority: 10
     log:
@@ -100,6 +105,7 @@ rule notebook:
         PACKAGE,
         source="notebooks/{name}.py",
         table=lambda w: RESULTS + f"/{TABLE_OF[w.name]}.json" if w.name in TABLE_OF else TRAINED,
+        measured=lambda w: [str(p) for place in BENCHES for p in sorted(Path(place).glob("*.csv"))] if w.name == "performance" else [],
     output:
         "book/experiments/{name}.ipynb",
     log:

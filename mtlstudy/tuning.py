@@ -4,7 +4,11 @@ Every method has the same number of candidates on the same tuning seeds; selecti
 is never taken from a reported seed, nor from test.
 """
 
+import logging
+import os
+import re
 from collections.abc import Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +22,7 @@ from .runs import Run
 from .shelf import entry
 from .training import fit
 
+log = logging.getLogger("mtlstudy")
 LEARNING_RATES = (1.5e-3, 1.5e-2)
 
 
@@ -61,11 +66,12 @@ def study(
     like: Mapping[str, Any] | None = None,
     name: str | None = None,
     progress: bool = True,
+    jobs: int = 1,
 ) -> Study:
     """Tune and train; whatever is finished already is read. The record goes to runs/studies/<name>.json.
 
     config: everything but what is tuned; seeds: reported seeds (the profile's by default); fixed: fields not to tune; like: what
-    another study selected, taken over in place of tuning.
+    another study selected, taken over in place of tuning; jobs: runs trained at once (see `train`).
     """
     profile = PROFILES[config.profile]
     seeds = range(profile.seeds) if seeds is None else seeds
@@ -74,14 +80,16 @@ def study(
     trials = candidates(config, fixed) if like is None else [dict(like)]
     tuning_runs: list[Run] = []
     if len(trials) > 1:
-        for trial in trials:
-            tried = [fit(config.but(seed=TUNING_SEED + i, **trial), progress) for i in range(profile.tuning_seeds)]
-            tuning_runs += tried
+        n = profile.tuning_seeds
+        tuning = [config.but(seed=TUNING_SEED + i, **trial) for trial in trials for i in range(n)]
+        tuning_runs = train(tuning, progress, jobs)
+        for k, trial in enumerate(trials):
+            tried = tuning_runs[k * n : (k + 1) * n]
             trial["score"] = mean([validation_score(run) for run in tried])
             trial["runs"] = [run.path.name for run in tried]
     chosen = max(trials, key=lambda trial: trial.get("score", 0.0))
     selected = {key: value for key, value in chosen.items() if key not in ("score", "runs")}
-    final = [fit(config.but(seed=seed, **selected), progress) for seed in seeds]
+    final = train([config.but(seed=seed, **selected) for seed in seeds], progress, jobs)
     name = name or f"{config.data}.{config.sharing}.{config.weighting}.{config.profile}"
     record = {
         "name": name, "config": config.model_dump(mode="json"), "trials": trials, "selected": selected,
@@ -93,8 +101,54 @@ def study(
     return Study(name, trials, selected, tuning_runs, final)
 
 
+def train(configs: Sequence[RunConfig], progress: bool = True, jobs: int = 1) -> list[Run]:
+    """The runs of these configurations, in their order; `jobs` of them are trained at once, each in a process of its own.
+
+    The processes share the cores, or one GPU, and give the same bits as one after the other (with mode = "auto" where they find
+    the same way of differentiation fastest). Raises `InputError` for jobs < 1 and where a process dies, and whatever a
+    run raises; what is done by then is kept, and the same call goes on from there.
+    """
+    if jobs < 1:
+        raise InputError(f"jobs = {jobs}: allowed: at least 1")
+    if jobs > 1 and (several := max(config.processes for config in configs)) > 1:
+        raise InputError(f"jobs = {jobs} with processes = {several}: allowed: one of them above 1")
+    if jobs > 1:
+        left = [config for config in configs if runs.load_run(runs.root() / config.run_id) is None]
+        if left:
+            _train_at_once(left, progress, jobs)
+    return [fit(config, progress) for config in configs]
+
+
+def _train_at_once(configs: Sequence[RunConfig], progress: bool, jobs: int) -> None:
+    from joblib import Parallel, delayed
+
+    call = delayed(_fit_there)
+    pool = Parallel(min(jobs, len(configs)), "loky", batch_size=1, pre_dispatch="all", return_as="generator_unordered")
+    try:
+        for n, run in enumerate(pool(call(config, os.getcwd(), dict(os.environ)) for config in configs), start=1):
+            c, seconds = run.config, run.record["summary"]["seconds"]
+            if progress:
+                what = f"{c.data} {c.sharing}+{c.weighting} lr={c.lr:g} seed={c.seed}"
+                log.info("%d/%d %s: %s, %.1f s", n, len(configs), what, run.status, seconds)
+    except BrokenProcessPool as error:
+        ended = re.findall(r"\w+\(-?\d+\)", str(error))  # such as SIGKILL(-9)
+        if not ended:
+            raise
+        reason = f"a process that trained ended with {', '.join(ended)}, perhaps for want of memory"
+        raise InputError(f"jobs = {jobs}: {reason}; what is done is kept, and the same call goes on from there") from error
+
+
+def _fit_there(config: RunConfig, folder: str, environment: dict[str, str]) -> Run:
+    """Train in a worker, which may have been started for another folder and environment."""
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    return fit(config, progress=False)
+
+
 def validation_score(run: Run) -> float:
     """Mean validation score over tasks at the selected checkpoint; −inf for a run that diverged."""
     if run.status != "done":
         return float("-inf")
-    return mean([task["score"] for task in run.record["results"]["validation"].values()])
+    measured = run.record["results"]["validation"]  # in the order of the tasks, whether the run was trained or read just now
+    return mean([measured[task.name]["score"] for task in run.config.tasks])

@@ -1,14 +1,19 @@
 """Studies: equal budgets, selection on validation, divergence that is shown and does not stop the study."""
 
 import json
+import os
+import signal
+import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from mtlstudy import RunConfig, frames, runs, tables, training
+from mtlstudy import RunConfig, frames, runs, tables, training, tuning
 from mtlstudy.config import PROFILES, TUNING_SEED
 from mtlstudy.errors import InputError
 from mtlstudy.experiments import comparison
+from mtlstudy.hub import MissingData
 from mtlstudy.tuning import candidates, study
 
 SMALL = {"data": "synthetic", "steps": 20, "evaluations": 2, "data_options": {"train": 100, "tasks": 3}}
@@ -87,3 +92,59 @@ def test_a_stale_run_is_left_out_of_the_frames():
     record["config"]["width"] = 65  # a run of another configuration under this name
     runs.finish(path, record)
     assert len(frames.summary("quick")) == len(done.tuning_runs)
+
+
+def written(done):
+    """What a study leaves behind but for times and dates: per run its results and lines, and the study's record."""
+    kept = [{**run.record, "summary": None, "provenance": None} for run in [*done.tuning_runs, *done.runs]]
+    lines = [(run.path / name).read_bytes() for run in done.runs for name in ("metrics.jsonl", "weights.jsonl")]
+    return kept, lines, (runs.root() / "studies" / f"{done.name}.json").read_text()
+
+
+def test_several_runs_at_once_give_the_same_bits(tmp_path, monkeypatch):
+    config = RunConfig(weighting="nash", **SMALL)
+    one = written(study(config, [0, 1], progress=False))
+    for store in ("several", "again"):  # the second time in processes that were started for the first
+        monkeypatch.setenv("MTLSTUDY_RUNS", str(tmp_path / store))
+        done = study(config, [0, 1], progress=False, jobs=2)
+        assert written(done) == one and {run.path.parent for run in done.runs} == {tmp_path / store}
+    monkeypatch.setitem(sys.modules, "joblib", None)  # finished runs are read: no process is started for them
+    assert written(study(config, [0, 1], progress=False, jobs=2)) == one
+
+
+def test_one_run_at_a_time_needs_no_joblib(monkeypatch):
+    monkeypatch.setitem(sys.modules, "joblib", None)
+    assert study(RunConfig(**SMALL), [0], progress=False).runs[0].status == "done"
+
+
+@pytest.mark.parametrize(("jobs", "processes", "message"), [(0, 1, "jobs = 0"), (2, 2, "jobs = 2 with processes = 2")])
+def test_bad_jobs(jobs, processes, message):
+    with pytest.raises(InputError, match=message):
+        study(RunConfig(processes=processes, **SMALL), [0], like={}, progress=False, jobs=jobs)
+
+
+def test_an_error_in_a_process_reaches_the_caller(tmp_path, monkeypatch):
+    for variable in ("MTLSTUDY_DATA", "MTLSTUDY_CACHE", "HF_HOME"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    with pytest.raises(MissingData, match=str(tmp_path)):
+        study(RunConfig(data="nsmc", steps=2), [0, 1], like={}, progress=False, jobs=2)
+
+
+def test_a_process_that_dies_is_reported(monkeypatch):
+    monkeypatch.setattr(tuning, "_fit_there", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    with pytest.raises(InputError, match=r"jobs = 2.*SIGKILL"):
+        study(RunConfig(**SMALL), [0, 1], progress=False, jobs=2)
+
+
+def test_a_finished_run_is_reported_in_one_line(caplog):
+    caplog.set_level("INFO", "mtlstudy")
+    study(RunConfig(**SMALL), [0, 1], like={"lr": 0.01}, jobs=2)
+    assert sorted(line[:4] for line in caplog.messages) == ["1/2 ", "2/2 "] and all("done" in line for line in caplog.messages)
+
+
+def test_the_order_of_the_tasks_in_a_file_does_not_change_a_score():
+    (run,) = study(RunConfig(**SMALL), [0], like={}, progress=False).runs
+    given = {"task1": 0.1, "task2": 0.2, "task3": 0.3}
+    orders = [{name: {"score": given[name]} for name in names} for names in (sorted(given), sorted(given, reverse=True))]
+    made = [replace(run, record={**run.record, "results": {"validation": order}}) for order in orders]
+    assert tuning.validation_score(made[0]) == tuning.validation_score(made[1])
