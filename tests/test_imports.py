@@ -7,8 +7,8 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "mtlstudy"
 LEVELS = [
-    ["errors", "bargaining", "nash", "nash_single", "nash_reference", "memory", "distributed", "clock", "gradients", "metrics"]
-    + ["statistics", "tasks", "backbones", "toy_problem"],
+    "errors bargaining nash nash_single nash_reference memory distributed clock gradients metrics statistics tasks backbones"
+    " toy_problem".split(),
     ["shelf", "benchmarks", "hub", "content", "tokens", "vectors", "config"],
     ["sharing", "weighting", "data"],
     ["runs", "building", "evaluation", "sampling", "step", "modes", "searching", "training", "tuning", "frames"],

@@ -75,9 +75,7 @@ def configured(data: str, weighting: str, device: str = "cpu") -> RunConfig:
 
 def _loop(config: RunConfig, profile: str) -> Iterator[dict[str, Any]]:
     facts = {"problem": f"{config.data} {config.weighting}", "K": len(config.tasks), "batch": config.batch_size}
-    long, short = (
-        config.but(steps=PROFILES[name].steps, evaluations=PROFILES[name].evaluations) for name in ("full", "quick")
-    )
+    long, short = (config.but(steps=PROFILES[name].steps, evaluations=PROFILES[name].evaluations) for name in ("full", "quick"))
     with TemporaryDirectory() as folder, torch.random.fork_rng():
         place = Path(folder)
         candidates: dict[str, timing.Call | timing.Fresh] = {
