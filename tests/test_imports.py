@@ -7,14 +7,16 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "mtlstudy"
 LEVELS = [
-    "errors bargaining nash nash_single nash_reference memory distributed clock gradients metrics statistics tasks backbones"
-    " toy_problem".split(),
+    [
+        "errors", "bargaining", "nash", "nash_single", "nash_reference", "memory", "distributed", "clock", "gradients",
+        "metrics", "statistics", "tasks", "backbones", "toy_problem",
+    ],
     ["shelf", "benchmarks", "hub", "content", "tokens", "vectors", "config"],
     ["sharing", "weighting", "data"],
     ["runs", "building", "evaluation", "sampling", "step", "modes", "searching", "training", "tuning", "frames"],
     ["labels", "style", "layout", "wiring", "diagrams", "lesson", "cards", "figures", "tables", "experiments", "bench", "paper"],
     ["cli", "execute", "new"],
-]
+]  # fmt: skip
 COMMON = {
     "weighting.nash",
     "weighting.torchjd",
