@@ -11,6 +11,7 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import seaborn as sns
 from matplotlib import font_manager
 from matplotlib.figure import Figure
@@ -82,3 +83,13 @@ def ordered(methods: Sequence[str]) -> list[str]:
     """Methods in the order of every figure; unknown ones last, by name."""
     known = [m for m in METHODS if m in methods]
     return known + sorted(set(methods) - set(known))
+
+
+def nothing(text: str, width: float = 7.0) -> Figure:
+    """What stands in a figure's place where there is nothing to draw: a line that says why."""
+    style()
+    figure, ax = plt.subplots(figsize=(width, 1.0))
+    plt.close(figure)
+    ax.text(0.5, 0.5, text, ha="center", va="center", fontsize=12, color="#555555")
+    ax.set_axis_off()
+    return figure

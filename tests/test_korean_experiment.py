@@ -163,7 +163,7 @@ def test_every_figure_is_drawn_in_korean(made: dict[str, pd.DataFrame], tmp_path
             every = [
                 drawn.scores(own["korean"], own["korean_further"], own["korean_baselines"]),
                 drawn.curves(own["korean_curves"]), drawn.confusion(own["korean_confusion"], tasks),
-                drawn.conflict(own["korean_runs"]), drawn.nothing(),
+                drawn.conflict(own["korean_runs"]), drawn.nothing("없음"),
             ]  # fmt: skip
             for i, figure in enumerate(every):
                 assert all(path.stat().st_size > 1000 for path in ms.figures.save(figure, tmp_path / f"{data}{i}"))

@@ -10,23 +10,13 @@ from matplotlib.lines import Line2D
 from .. import figures, metrics
 from ..figures import WIDTH, _strip
 from ..labels import CLASSES, METRICS, TASKS
-from ..style import colour, marker, style
+from ..style import colour, marker, nothing, style
 from .korean_settings import METHODS, config
 from .korean_values import ABSENT, BASELINES, NAMES, task_name, tested
 
 ACROSS = 3
 LINES = {"majority": ":", "tfidf": "--", "word": "--", "cosine": "-."}
 NEAR = 0.05
-
-
-def nothing() -> Figure:
-    """What stands in a figure's place where the data were missing."""
-    style()
-    figure, ax = plt.subplots(figsize=(WIDTH, 1.0))
-    plt.close(figure)
-    ax.text(0.5, 0.5, ABSENT, ha="center", va="center", fontsize=12, color="#555555")
-    ax.set_axis_off()
-    return figure
 
 
 def _grid(n: int, height: float, across: int = ACROSS, *, share: bool = False) -> tuple[Figure, list[Axes]]:
@@ -46,7 +36,7 @@ def scores(frame: pd.DataFrame, further: pd.DataFrame, baselines: pd.DataFrame) 
     The most frequent class only where a model comes as low as that: elsewhere it would push all points to one side.
     """
     if frame.empty:
-        return nothing()
+        return nothing(ABSENT)
     values, data = tested(frame, further, baselines), str(frame["data"].iloc[0])
     own = dict(zip(frame["task"], frame["metric"], strict=True))
     values = values[values["metric"] == values["task"].map(own)]
@@ -71,7 +61,7 @@ def scores(frame: pd.DataFrame, further: pd.DataFrame, baselines: pd.DataFrame) 
 def curves(frame: pd.DataFrame) -> Figure:
     """Metric over the steps by method, a panel a task: on validation (line, with the range over seeds) and training (dotted)."""
     if frame.empty:
-        return nothing()
+        return nothing(ABSENT)
     frame = frame.assign(method=metrics.method)
     tasks = config(str(frame["data"].iloc[0]), METHODS[0], "quick").tasks
     figure, axes = _grid(len(tasks), 1.9)
@@ -96,7 +86,7 @@ def confusion(frame: pd.DataFrame, tasks: str, method: str = "hard+equal") -> Fi
     own = frame[metrics.method(frame) == method] if len(frame) else frame
     tables = {task: crossed(own[own["task"] == task]) for task in tasks.split(",") if task in set(own["task"])}
     if not tables:
-        return nothing()
+        return nothing(ABSENT)
     style()
     sizes = [len(table) for table in tables.values()]
     height = 3.6 if len(tables) > 1 else 1.6 + 0.24 * sizes[0]
@@ -128,4 +118,4 @@ def crossed(own: pd.DataFrame) -> pd.DataFrame:
 
 def conflict(runs: pd.DataFrame) -> Figure:
     """Gradient conflict of hard sharing (see `mtlstudy.figures.conflict`)."""
-    return nothing() if runs.empty else figures.conflict(runs)
+    return nothing(ABSENT) if runs.empty else figures.conflict(runs)

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-from ..style import style
+from ..style import nothing, style
 from .performance_values import ABSENT, AXES, METHODS, MODELS, SHARES, grown, methods, name, part, problem, size
 from .performance_values import shares as shares_of
 
@@ -26,21 +26,11 @@ STEPS = ("mean_loss", "nash_sequential", "nash_chunked", "nash_batched", "nash_r
          "torchjd_nash", "torchjd_upgrad", "nash_mtl", "libmtl")  # fmt: skip
 
 
-def nothing() -> Figure:
-    """What stands in a figure's place where nothing was measured."""
-    style()
-    figure, ax = plt.subplots(figsize=(WIDTH, 1.0))
-    plt.close(figure)
-    ax.text(0.5, 0.5, ABSENT, ha="center", va="center", fontsize=12, color="#555555")
-    ax.set_axis_off()
-    return figure
-
-
 def solver(frame: pd.DataFrame) -> Figure:
     """Time of one solve by the number of tasks, log-log, a line a method: medians, bars: the quartiles."""
     own = part(frame, "single")
     if own.empty:
-        return nothing()
+        return nothing(ABSENT)
     figure, (ax,) = _panels(1, 1, 3.9)
     for method in methods(own):
         _line(ax, own, method, "K", "ms", 1e3)
@@ -54,7 +44,7 @@ def steps(frame: pd.DataFrame) -> Figure:
     of its memory; all axes logarithmic."""
     models = [model for model in MODELS if len(part(frame, model))]
     if not models:
-        return nothing()
+        return nothing(ABSENT)
     figure, axes = _panels(2, len(models), 3.0)
     for i, (of, text) in enumerate((("ratio", "시간 (한계 = 1)"), ("memory_mb", "최대 메모리 (MB)"))):
         for ax, model in zip(axes[i * len(models) :], models, strict=False):
@@ -73,7 +63,7 @@ def loop(frame: pd.DataFrame) -> Figure:
     """Where the time of a run goes: a bar a run, its parts in percent."""
     own = shares_of(frame)
     if own.empty:
-        return nothing()
+        return nothing(ABSENT)
     figure, (ax,) = _panels(1, 1, 1.0 + 0.34 * len(own))
     left = np.zeros(len(own))
     for part_of, tint in zip(own, sns.color_palette("colorblind", len(own.columns)), strict=True):
@@ -92,7 +82,7 @@ def scaling(frame: pd.DataFrame) -> Figure:
     their standard errors."""
     there = [own for own in AXES if part(frame, own)["ms"].notna().any()]
     if not there:
-        return nothing()
+        return nothing(ABSENT)
     figure, axes = _panels(-(-len(there) // 2), 2, 3.5)
     exponents = grown(frame)
     for ax, own in zip(axes, there, strict=False):
