@@ -165,7 +165,8 @@ def _seeds(frames: Frames) -> list[str]:
         most = own["residual"].max()
         same = "가중치의 비트까지 같다" if most == 0 else f"가중치의 비트는 같지 않다(최대 차이: {power(most)})"
         when = f"시드의 수가 {pays.min():g} 이상이면 빨라진다" if len(pays) else "빨라지지 않는다"
-        lines.append(f"여러 시드를 한꺼번에 학습하는 시제품, {problem(str(run))}: {when}. 하나씩 한 학습과 {same}.")
+        kept = "" if most == 0 else " 한 실행의 결과가 함께 돈 시드에 따라 달라지므로 학습 루프에는 넣지 않는다."
+        lines.append(f"여러 시드를 한꺼번에 학습하는 시제품, {problem(str(run))}: {when}. 하나씩 한 학습과 {same}.{kept}")
     return lines
 
 
