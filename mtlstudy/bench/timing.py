@@ -4,6 +4,7 @@ A ratio to the baseline is taken within a round and summed up by its median over
 cancels. `interleaved` measures; `summary` is the one place that sums up.
 """
 
+import gc
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -18,8 +19,8 @@ from ..errors import InputError
 Call = Callable[[], object]
 LEAST = 3
 """Rounds in which even the slowest method takes part, if there are as many."""
-SAMPLE = 2e-3
-"""Seconds that a sample lasts at least: a shorter function is called several times."""
+SAMPLE = 2e-2
+"""Seconds that a sample lasts at least: a shorter function is called several times, so that its first call hardly counts."""
 
 
 @dataclass(frozen=True)
@@ -80,14 +81,20 @@ def sampled(rounds: int, stride: int) -> int:
 
 
 def once(candidate: Call | Fresh, calls: int = 1, device: str = "cpu") -> float:
-    """Seconds of one call, the mean over `calls` of them."""
+    """Seconds of one call, the mean over `calls` of them; without the garbage collector, as in timeit."""
     call = candidate.make() if isinstance(candidate, Fresh) else candidate
-    wait(device)
-    begin = time.perf_counter()
-    for _ in range(calls):
-        call()
-    wait(device)
-    return (time.perf_counter() - begin) / calls
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        wait(device)
+        begin = time.perf_counter()
+        for _ in range(calls):
+            call()
+        wait(device)
+        return (time.perf_counter() - begin) / calls
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def wait(device: str) -> None:
