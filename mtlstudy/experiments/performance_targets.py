@@ -110,7 +110,7 @@ def targets(frames: Frames) -> pd.DataFrame:
         bound = f"{number(target.bound, 2 if target.bound < 5 else 0)} {target.unit} {'이상' if target.least else '이하'}"
         cells.append(
             {"목표": target.text, "기준": bound, "측정": NONE if found is None else f"{middle} {target.unit}",
-             "사분위 범위": NONE if NONE in (low, high) else f"{low} ~ {high}", "조건": found[3] if found else NONE,
-             "판정": target.verdict(found)}
+             "판정": target.verdict(found), "사분위 범위": NONE if NONE in (low, high) else f"{low} ~ {high}",
+             "조건": found[3] if found else NONE}
         )  # fmt: skip
     return table(cells)
