@@ -1,6 +1,5 @@
 """The command line: mtlstudy list | run | status | table | publish | verify | bench | new."""
 
-import ast
 import logging
 import sys
 from collections.abc import Callable
@@ -16,7 +15,8 @@ from . import runs
 from .benchmarks import BENCHMARKS
 from .config import PROFILES, RunConfig
 from .distributed import leads
-from .errors import InputError, unknown
+from .errors import InputError
+from .settings import parse_seeds, parse_settings
 from .shelf import entry, names
 
 app = typer.Typer(
@@ -41,38 +41,6 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
             raise typer.Exit(130) from None
 
     return call
-
-
-def parse_seeds(text: str) -> list[int]:
-    """ "0-2,7" → [0, 1, 2, 7]."""
-    seeds: list[int] = []
-    for part in text.split(","):
-        low, dash, high = part.strip().partition("-")
-        if not low.isdigit() or (dash and not (high.isdigit() and int(high) >= int(low))):
-            raise InputError(f"seeds = {text!r}: allowed: numbers and ranges such as 0-2,7")
-        seeds += range(int(low), int(high or low) + 1)
-    return sorted(set(seeds))
-
-
-def parse_settings(settings: list[str]) -> dict[str, Any]:
-    """["lr=0.003", "weighting.update_every=5"] → fields of `RunConfig`, options nested."""
-    values: dict[str, Any] = {}
-    for setting in settings:
-        key, equals, text = setting.partition("=")
-        if not equals or not key or not text:
-            raise InputError(f"--set {setting!r}: allowed: field=value, such as lr=0.003 or weighting.update_every=5")
-        try:
-            value = ast.literal_eval(text)
-        except (ValueError, SyntaxError):
-            value = text  # a word such as cpu
-        kind, dot, option = key.partition(".")
-        if dot:
-            if kind not in ("data", "sharing", "weighting"):
-                raise unknown("--set", kind, ["data", "sharing", "weighting"])
-            values.setdefault(f"{kind}_options", {})[option] = value
-        else:
-            values[key] = value
-    return values
 
 
 @app.command("list")

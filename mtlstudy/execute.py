@@ -10,9 +10,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from .cli import parse_settings
 from .errors import InputError, unknown
 from .runs import placed
+from .settings import parse_settings
 
 
 def execute(source: Path, target: Path, parameters: dict[str, Any]) -> Path:

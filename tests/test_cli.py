@@ -6,8 +6,9 @@ import pytest
 from typer.testing import CliRunner
 
 from mtlstudy import runs
-from mtlstudy.cli import app, parse_seeds, parse_settings
+from mtlstudy.cli import app
 from mtlstudy.errors import InputError
+from mtlstudy.settings import parse_seeds, parse_settings
 
 SMALL = ["--set", "steps=20", "--set", "evaluations=2", "--set", "lr=0.003", "--set", "data.train=100"]
 

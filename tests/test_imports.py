@@ -11,7 +11,7 @@ LEVELS = [
         "errors", "bargaining", "nash", "nash_single", "nash_reference", "memory", "distributed", "clock", "gradients",
         "metrics", "statistics", "tasks", "backbones", "toy_problem",
     ],
-    ["shelf", "benchmarks", "hub", "content", "tokens", "vectors", "config"],
+    ["shelf", "benchmarks", "hub", "content", "tokens", "vectors", "config", "settings"],
     ["sharing", "weighting", "data"],
     ["runs", "building", "evaluation", "sampling", "step", "modes", "searching", "training", "tuning", "frames"],
     ["labels", "style", "layout", "wiring", "diagrams", "lesson", "cards", "figures", "tables", "experiments", "bench", "paper"],

@@ -13,12 +13,12 @@ import torch
 
 import mtlstudy as ms
 from mtlstudy import frames, tuning
-from mtlstudy.cli import parse_settings
 from mtlstudy.config import RunConfig
 from mtlstudy.data.sentences import Texts
 from mtlstudy.data.tagged import Sentences
 from mtlstudy.errors import InputError
 from mtlstudy.experiments import base, korean, korean_baselines, korean_outputs, korean_settings, korean_values
+from mtlstudy.settings import parse_settings
 from mtlstudy.shelf import entry
 from mtlstudy.tasks import Task
 

@@ -35,6 +35,11 @@ PUBLISHED = Path(__file__).parents[2] / "book" / "results" / "bench"  # of the c
 PACKAGES = ("torchjd", "cvxpy", "clarabel", "ecos")
 
 
+def size(part: str) -> str:
+    """The column of what grows in a part of the benchmark "scale"."""
+    return "K" if part == "solver" else part
+
+
 def benchmark(name: str) -> ModuleType:
     """The module of a benchmark; `InputError` with the nearest spelling for an unknown one."""
     if name not in BENCHES:

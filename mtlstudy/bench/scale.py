@@ -103,7 +103,7 @@ def growth(frame: pd.DataFrame) -> pd.DataFrame:
     its standard error; sizes, how many those are. Methods with fewer than three sizes have no row."""
     rows = []
     for (part, method), own in frame[frame["ms"].notna()].groupby(["part", "method"], sort=False):
-        column = "K" if part == "solver" else str(part)
+        column = record.size(str(part))
         upper = own.sort_values(column).tail(max(-(-len(own) // 2), 3))
         if len(upper) >= 3:
             fit = linregress(np.log(upper[column].astype(float)), np.log(upper["ms"]))

@@ -10,8 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
+from ..bench.record import size
 from ..style import nothing, style
-from .performance_values import ABSENT, AXES, METHODS, MODELS, SHARES, grown, methods, name, part, problem, size
+from .performance_values import ABSENT, AXES, METHODS, MODELS, SHARES, grown, methods, name, part, problem
 from .performance_values import shares as shares_of
 
 WIDTH = 7.0

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from ..bench.record import size
 from ..labels import DATA, NONE, WEIGHTINGS, number
 from .solver_values import power
 
@@ -157,11 +158,6 @@ def grown(frame: pd.DataFrame) -> dict[tuple[str, str], tuple[float, float]]:
     from ..bench.scale import growth  # that module rests on an experiment, so it is imported when it is asked for
 
     return {(r["part"], r["method"]): (r["exponent"], r["error"]) for r in rows(growth(frame))}
-
-
-def size(part: str) -> str:
-    """The column of what grows in a part of `scale`."""
-    return "K" if part == "solver" else part
 
 
 def scaling(frame: pd.DataFrame) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -56,10 +57,7 @@ def block(profile: str) -> str:
     lines = [head, ["---"] * len(head)]
     for method in ROWS:
         cells = [table.loc[(data, method)] for data in sets]
-        delta = [
-            "baseline" if method == ROWS[0] else " ".join([number(c["delta_m"], sign=True), bracket(c["low"], c["high"])])
-            for c in cells
-        ]
+        delta = ["baseline" if method == ROWS[0] else change(cell) for cell in cells]
         lines.append([f"`{method}`", *delta, *(number(c["parameters"], 0) for c in cells)])
     body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     seeds = ", ".join(map(str, origin["seeds"]))
@@ -70,6 +68,11 @@ def block(profile: str) -> str:
     note = "\n".join([note, "", *found(folder), "", *structures(folder)])
     figure = f"![Δm of every method over single-task, by seed](book/results/{profile}/delta_m.svg)"
     return f"{BEGIN}\n{figure}\n\n{body}\n\n{note}\n{END}"
+
+
+def change(row: "pd.Series[Any]") -> str:
+    """Δm with its interval: ``+0.4 [−0.3, +1.2]``."""
+    return f"{number(row['delta_m'], sign=True)} {bracket(row['low'], row['high'])}"
 
 
 def structures(folder: Path) -> list[str]:
@@ -83,9 +86,7 @@ def structures(folder: Path) -> list[str]:
         at = [(data, f"{name}+equal") for data in sets]
         rows = [by.loc[key] if key in by.index else None for key in at]  # None: the family is not defined there
         if name != "single_task" and any(row is not None for row in rows):
-            delta = [
-                NONE if row is None else f"{number(row['delta_m'], sign=True)} {bracket(row['low'], row['high'])}" for row in rows
-            ]
+            delta = [NONE if row is None else change(row) for row in rows]
             share = [NONE if row is None else number(100 - row["reduction"], 0) for row in rows]
             lines.append([f"`{name}`", *delta, *share])
     return ["| " + " | ".join(line) + " |" for line in lines]
