@@ -46,8 +46,8 @@ def load(config: RunConfig) -> tuple[Data, Splits]:
 
 def adam(config: RunConfig, *modules: nn.Module) -> torch.optim.Adam:
     """Adam over the parameters of some modules; fused, so that it can leave out a step without the host asking (see `Step`)."""
-    parameters = [p for module in modules for p in module.parameters()]
-    return torch.optim.Adam(parameters, lr=config.lr, weight_decay=config.weight_decay, fused=True)
+    groups = [{"params": parameters} for module in modules if (parameters := list(module.parameters()))]
+    return torch.optim.Adam(groups, lr=config.lr, weight_decay=config.weight_decay, fused=True)
 
 
 def chosen(kind: str, config: RunConfig) -> tuple[Any, Options]:

@@ -24,6 +24,11 @@ class Clock:
 
     def now(self) -> float:
         """Seconds, once what was launched is done."""
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
+        wait(self.device)
         return time.perf_counter()
+
+
+def wait(device: torch.device | str) -> None:
+    """Until an accelerator has done what it was asked for."""
+    if torch.device(device).type == "cuda":
+        torch.cuda.synchronize(device)

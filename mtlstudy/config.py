@@ -73,6 +73,7 @@ class RunConfig(BaseModel):
     depth: Annotated[int, Field(ge=1, le=32)] = 2
     threads: Annotated[int, Field(ge=1, le=256)] = 1
     processes: Annotated[int, Field(ge=1, le=4096)] = 1
+    sharded: bool = False
     mode: Literal["auto", "sequential", "batched", "chunked"]
     chunk: Annotated[int, Field(ge=1)] = 4
     memory_mb: Annotated[float, Field(gt=0)] | None = None
@@ -118,11 +119,32 @@ class RunConfig(BaseModel):
             raise ValueError(f"{pair}: the tasks share no parameter, so no gradients meet; allowed: weightings of the losses")
         if self.compile and self.mode in ("batched", "chunked"):
             raise ValueError(f"mode = {self.mode!r} with compile = True: allowed: auto, sequential")
+        if self.sharded:
+            self._in_parts()
         if self.accumulate > self.batch_size:
             raise ValueError(f"accumulate = {self.accumulate}: must be ≤ batch_size = {self.batch_size}")
         if self.accumulate > 1 and self.weighting_options.get("level") == "representation":
             raise ValueError(f"accumulate = {self.accumulate}: a game on representations needs the batch in one part; allowed: 1")
         return self
+
+    def _in_parts(self) -> None:
+        """What parameters in parts (see `mtlstudy.sharded`) do not allow."""
+        family, weighting = entry("sharing", self.sharing), entry("weighting", self.weighting)
+        for wrong, allowed in {
+            f"processes = {self.processes}": self.processes == 1 and "2 or more",
+            f"mode = {self.mode!r}": self.mode in ("batched", "chunked") and "auto, sequential",
+            "compile = True": self.compile and "False",
+            f"weighting = {self.weighting!r}": weighting.needs == "jacobian" and "weightings of the losses or of Gramians",
+            "level = 'representation'": self.weighting_options.get("level") == "representation" and "parameters",
+            f"sharing = {self.sharing!r}": family.penalised() and "families that add no penalty to the losses",
+        }.items():
+            if allowed:
+                raise ValueError(f"{wrong} with sharded = True: allowed: {allowed}")
+
+    @property
+    def title(self) -> str:
+        """A run in a line, as logs and progress bars name it."""
+        return f"{self.data} {self.sharing}+{self.weighting} lr={self.lr:g} seed={self.seed}"
 
     @property
     def role(self) -> Literal["tune", "final"]:

@@ -12,12 +12,14 @@ Every process has the same M, so the same weights: nothing else has to be agreed
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel as DDP
 
 from .errors import InputError
 
@@ -75,6 +77,15 @@ class Team:
         flat = self.total(torch.cat([x.reshape(-1) for x in tensors]))
         return [part.view(x.shape) for x, part in zip(tensors, flat.split([x.numel() for x in tensors]), strict=True)]
 
+    def clip(self, d: Tensor, bound: float | None) -> Tensor:
+        """d (P,), of which every process has a part, shortened to length `bound` where it is longer."""
+        if bound is None:
+            return d
+        length: Tensor = torch.linalg.vector_norm(d)
+        if self.size > 1:
+            length = self.total(length**2).sqrt()
+        return d * (bound / length.clamp_min(bound))
+
     def collect(self, x: Tensor) -> list[Tensor]:
         """The tensors of all processes (alike in shape), in order."""
         parts = [torch.empty_like(x) for _ in range(self.size)]
@@ -83,10 +94,26 @@ class Team:
         dist.all_gather(parts, x.contiguous())
         return parts
 
+    def summing(self, model: nn.Module, losses: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        """The losses of a model, whose backward pass gives the mean over the processes of every gradient: through torch's DDP."""
+        return losses if self.size == 1 else DDP(Losses(model, losses))
+
     def wait(self) -> None:
         """Until every process is here."""
         if self.size > 1:
             dist.barrier()
+
+
+class Losses(nn.Module):
+    """The losses of a model as the module that DistributedDataParallel wraps."""
+
+    def __init__(self, model: nn.Module, losses: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self.model, self.losses = model, losses
+
+    def forward(self, part: Any) -> Any:
+        """Whatever the function gives."""
+        return self.losses(part)
 
 
 ALONE = Team()

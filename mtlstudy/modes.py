@@ -10,14 +10,30 @@ from typing import Any
 
 import torch
 
+from .clock import wait
+from .config import RunConfig
 from .data.base import Split
 from .errors import InputError
 from .gradients import Mode, task_gradients
 from .memory import peak
+from .sampling import Sampler
 from .step import Step
 
 ROUNDS = 5
 MARGIN = 0.95  # another mode than the sequential one must take less than this part of its time
+
+
+def settle(config: RunConfig, step: Step, sampler: Sampler) -> dict[str, Any]:
+    """How a run takes its task gradients: as configured, or measured on its first batch, which is drawn again afterwards. Of
+    several processes the first one decides."""
+    if config.mode != "auto" or config.sharded or step.weighting.needs == "losses":
+        return {"mode": "sequential" if config.mode == "auto" else config.mode}
+    before = sampler.state_dict()
+    found = choose(step, sampler.draw(), config.memory_mb)
+    sampler.load_state_dict(before)
+    modes = sorted(found["ms"])
+    place = step.team.collect(torch.tensor(modes.index(found["mode"]), device=step.device))[0]
+    return {**found, "mode": modes[int(place)]}
 
 
 def choose(step: Step, batch: Split, memory_mb: float | None = None) -> dict[str, Any]:
@@ -41,10 +57,10 @@ def choose(step: Step, batch: Split, memory_mb: float | None = None) -> dict[str
     seconds: dict[Mode, list[float]] = {mode: [] for mode in modes}
     for _ in range(ROUNDS):
         for mode in modes:
-            finish(step.device)
+            wait(step.device)
             begin = time.perf_counter()
             take(mode)
-            finish(step.device)
+            wait(step.device)
             seconds[mode].append(time.perf_counter() - begin)
     ms = {mode: 1e3 * median(seconds[mode]) for mode in modes}
     within = [mode for mode in modes if memory_mb is None or mb[mode] <= memory_mb]
@@ -52,9 +68,3 @@ def choose(step: Step, batch: Split, memory_mb: float | None = None) -> dict[str
         raise InputError(f"memory_mb = {memory_mb:g}: the task gradients take {min(mb.values()):.0f} MB at least")
     best = min(within, key=lambda mode: ms[mode] * (MARGIN if mode == within[0] else 1))
     return {"mode": best, "ms": ms, "mb": mb}
-
-
-def finish(device: torch.device) -> None:
-    """Wait for what was launched."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

@@ -21,18 +21,19 @@ The paper approaches it by a sequence of convex programs; here a damped Newton m
 With the α-fair barrier the equation is M a = w a^(−1/α); α = 1 is Nash, and the same Newton solves it.
 """
 
+from functools import cache
+from importlib.util import find_spec
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from . import nash_single
 from .bargaining import BargainingSolution, Status
 from .errors import InputError
 
 __all__ = ["BargainingSolution", "Status", "nash_weights"]
 
-FEW = 8
-"""Up to so many matrices on the CPU are solved one after another by `nash_single`; more of them, in one batch."""
 LAUNCHED = 24
 """Newton steps on an accelerator, where asking whether all have converged would wait for it (the stress set needs up to 15)."""
 
@@ -61,8 +62,8 @@ def nash_weights(
     if not alpha > 0:
         raise InputError(f"alpha = {alpha}: must be > 0 (1 is Nash)")
     w = None if power is None else _powers(power, gramian)
-    if gramian.device.type == "cpu" and 0 < gramian.shape[:-2].numel() <= FEW:
-        return _one_by_one(gramian, w, 1.0 / alpha, start, max_iterations)
+    if gramian.device.type == "cpu" and (solve := _compiled()):
+        return _one_by_one(solve, gramian, w, 1.0 / alpha, start, max_iterations)
     with torch.no_grad():
         ones = torch.ones(gramian.shape[:-1], dtype=torch.float64, device=gramian.device)
         return _solve(gramian.double(), ones if w is None else w, 1.0 / alpha, start, max_iterations)
@@ -77,24 +78,29 @@ def _powers(power: Tensor, gramian: Tensor) -> Tensor:
     return power.detach().to(gramian.device, torch.float64).expand(gramian.shape[:-1])
 
 
+@cache
+def _compiled() -> Any:
+    """`nash_cpu.solve`, None where Numba is not installed: then torch solves on the CPU as well, several times slower."""
+    if find_spec("numba") is None:
+        return None
+    from .nash_cpu import solve
+
+    return solve
+
+
 def _one_by_one(
-    gramian: Tensor, power: Tensor | None, beta: float, start: Tensor | None, max_iterations: int
+    solve: Any, gramian: Tensor, power: Tensor | None, beta: float, start: Tensor | None, max_iterations: int
 ) -> BargainingSolution:
-    shape, K = gramian.shape[:-2], gramian.shape[-1]
-    M = gramian.detach().numpy().astype(np.float64, copy=False).reshape(-1, K, K)
-    N = len(M)
-    w = [None] * N if power is None else power.numpy().reshape(-1, K)
-    warm = [None] * N if start is None else start.detach().numpy().astype(np.float64, copy=False).reshape(-1, K)
-    each = [nash_single.solve(M[n], w[n], beta, warm[n], max_iterations) for n in range(N)]
-    weights, status, residual, iterations = (torch.from_numpy(np.array(field)) for field in zip(*each, strict=True))
-    zero = torch.from_numpy(np.abs(M.diagonal(0, 1, 2)) < nash_single.TINY)
-    if shape == (N,):
-        return BargainingSolution(weights, status, residual, iterations, zero)
-    if not shape:
-        return BargainingSolution(weights[0], status[0], residual[0], iterations[0], zero[0])
-    return BargainingSolution(
-        weights.view(*shape, K), status.view(shape), residual.view(shape), iterations.view(shape), zero.view(*shape, K)
-    )
+    shape, K = gramian.shape[:-1], gramian.shape[-1]
+    M = _array(gramian).reshape(-1, K, K)
+    w = np.ones(M.shape[:2]) if power is None else _array(power).reshape(-1, K)
+    warm = np.zeros(M.shape[:2]) if start is None else _array(start.expand(shape)).reshape(-1, K)
+    each, ranks = solve(M, w, beta, warm, max_iterations), (shape, shape[:-1], shape[:-1], shape[:-1], shape)
+    return BargainingSolution(*(torch.from_numpy(x.reshape(kept)) for x, kept in zip(each, ranks, strict=True)))
+
+
+def _array(x: Tensor) -> Any:
+    return np.ascontiguousarray(x.detach().numpy(), np.float64)
 
 
 def _solve(M: Tensor, w: Tensor, beta: float, start: Tensor | None, max_iterations: int) -> BargainingSolution:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +167,7 @@ def locked(path: Path) -> Iterator[None]:
 def provenance(device: str) -> dict[str, str]:
     """Versions, device, platform, commit and date (UTC) under which a run is made."""
     name = torch.cuda.get_device_name() if device == "cuda" else f"CPU ({platform.machine()})"
-    packages = {name: version(name) for name in ("torch", "numpy", "scipy")}
+    packages = {name: version(name) for name in ("torch", "numpy", "scipy", "numba") if find_spec(name)}
     return {
         "mtlstudy": version("mtlstudy"),
         "python": platform.python_version(),

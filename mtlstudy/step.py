@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel as DDP
 
 from .data.base import Split
@@ -19,6 +19,7 @@ from .errors import InputError
 from .gradients import Mode, direction, gramian, representation_gradients, task_gradients
 from .nash import Status
 from .sharing.base import Sharing
+from .tasks import Inputs
 from .weighting.base import JacobianWeighting, LossWeighting, Weighting, Weights
 
 Part = tuple[Split, Tensor | None]
@@ -42,6 +43,7 @@ class Step:
         self.compile = compile
         blocks = model.shared_blocks()
         self.shared = [p for block in blocks.values() for p in block]
+        self.lengths = [p.numel() for p in self.shared]
         self.sizes = [sum(p.numel() for p in block) for block in blocks.values()]
         self.own = [model.own_parameters(task.name) for task in model.tasks]
         self.level = getattr(weighting.options, "level", "parameters")
@@ -50,8 +52,8 @@ class Step:
         self.device = next(model.parameters()).device
         self.encode = compiled(model.encode) if compile else model.encode
         self.losses: Callable[[Part], Any] = self.forward
-        if team.size > 1 and isinstance(weighting, LossWeighting):  # one backward pass, which torch's DDP sums up as it goes
-            self.losses = DDP(Losses(self))
+        if isinstance(weighting, LossWeighting):  # one backward pass, whose gradients are summed up as it goes
+            self.losses = team.summing(model, self.forward)
         self.J: Tensor | None = None  # the last task gradients: their memory is used again
         self.counts = torch.zeros(len(Status), dtype=torch.int64, device=self.device)  # bargaining games by status
         self.calls, self.lost = 0, torch.full((), -1, device=self.device)  # the first call that was not finite
@@ -105,10 +107,15 @@ class Step:
         """Loss, scaled by its share, and representation of every task."""
         (batch, share), model = part, self.model
         with torch.autocast(self.device.type, torch.bfloat16) if self.precision == "bfloat16" else nullcontext():
-            z = self.encode(batch.inputs)
-            losses = [task.loss(model.heads[task.name](z[task.name]), batch.targets[task.name]) for task in model.tasks]
-        losses = losses if share is None else [loss * c for loss, c in zip(losses, share, strict=True)]
-        return losses, [z[task.name] for task in model.tasks]
+            outputs, z = self.outputs(batch.inputs)
+            losses = [task.loss(outputs[task.name], batch.targets[task.name]) for task in model.tasks]
+        return losses if share is None else [loss * c for loss, c in zip(losses, share, strict=True)], z
+
+    def outputs(self, inputs: Inputs) -> tuple[dict[str, Tensor], list[Tensor]]:
+        """Output and representation of every task."""
+        z = self.encode(inputs)
+        names = [task.name for task in self.model.tasks]
+        return {name: self.model.heads[name](z[name]) for name in names}, [z[name] for name in names]
 
     def glance(self, parts: Sequence[Part]) -> Tensor:
         """The losses (K,) of the whole batch, without gradients; random numbers are drawn as they will be again."""
@@ -169,7 +176,7 @@ class Step:
         M = team.total(gramian(J, sizes)) if weighting.due() else None
         chosen = self.weigh(losses, M)
         a = chosen.weights.to(J.dtype)  # (B, K)
-        directions = [clip(a[b] @ block, self.bound, team) for b, block in enumerate(J.split(sizes, 1))]
+        directions = [team.clip(a[b] @ block, self.bound) for b, block in enumerate(J.split(sizes, 1))]
         self.put(team.gather(torch.cat(directions), sum(self.sizes)), own, a[0])
         return losses, M, chosen
 
@@ -189,7 +196,7 @@ class Step:
             more = direction(piece.z, [(a[t] * v).to(v.dtype) for t, v in enumerate(piece.to_z)], self.shared)
             d = d + more if i else more
             own = [x + y for x, y in zip(own, piece.own, strict=True)] if i else piece.own
-        self.put(clip(self.team.total(d), self.bound), own, a)
+        self.put(ALONE.clip(self.team.total(d), self.bound), own, a)
         return losses, M, chosen
 
     def weigh(self, losses: Tensor, M: Tensor | None) -> Weights:
@@ -201,23 +208,25 @@ class Step:
 
     def put(self, d: Tensor, own: list[Tensor], a: Tensor | None) -> None:
         """Set the gradients: d (P,) on the shared parameters, each task's own ones as they are or scaled by its weight a_t."""
-        for p, g in zip(self.shared, d.split([p.numel() for p in self.shared]), strict=True):
-            p.grad = laid(p, g.view(p.shape))
+        for p, g in zip(self.shared, d.split(self.lengths), strict=True):
+            p.grad = self.laid(p, g)
         tasks = [(t, p) for t, parameters in enumerate(self.own) for p in parameters]
         for (t, p), g in zip(tasks, self.team.add_up(own), strict=True):
-            p.grad = laid(p, a[t] * g if a is not None and self.weighted else g)
+            p.grad = self.laid(p, a[t] * g if a is not None and self.weighted else g)
 
+    def laid(self, p: Tensor, g: Tensor) -> Tensor:
+        """A gradient in the shape and memory layout of its parameter, as fused optimisers take it."""
+        g = g.view(p.shape)
+        return g if g.stride() == p.stride() else torch.empty_like(p).copy_(g)
 
-class Losses(nn.Module):
-    """A step's losses as the module that DistributedDataParallel wraps."""
+    def state_dict(self) -> dict[str, Any]:
+        """The model and the optimiser, for a checkpoint."""
+        return {"model": self.model.state_dict(), "optimiser": self.optimiser.state_dict()}
 
-    def __init__(self, step: Step) -> None:
-        super().__init__()
-        self.model, self.losses = step.model, step.forward
-
-    def forward(self, part: Part) -> tuple[list[Tensor], list[Tensor]]:
-        """Losses and representations of every task."""
-        return self.losses(part)
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Put them back."""
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
 
 
 class Pulled(NamedTuple):
@@ -227,21 +236,6 @@ class Pulled(NamedTuple):
     z: list[Tensor]
     to_z: list[Tensor]
     own: list[Tensor]
-
-
-def clip(d: Tensor, bound: float | None, team: Team = ALONE) -> Tensor:
-    """d (P,), of which a team may have a part each, shortened to length `bound` where it is longer."""
-    if bound is None:
-        return d
-    length: Tensor = torch.linalg.vector_norm(d)
-    if team.size > 1:
-        length = team.total(length**2).sqrt()
-    return d * (bound / length.clamp_min(bound))
-
-
-def laid(p: Tensor, g: Tensor) -> Tensor:
-    """A gradient in the memory layout of its parameter, as fused optimisers take it."""
-    return g if g.stride() == p.stride() else torch.empty_like(p).copy_(g)
 
 
 def compiled(encode: Callable[..., Any]) -> Callable[..., Any]:

@@ -23,11 +23,12 @@ from .clock import Clock
 from .config import RunConfig
 from .distributed import ALONE, Team, join
 from .evaluation import flops, mean, measure
-from .modes import choose
+from .modes import settle
 from .nash import Status
 from .runs import Run
 from .sampling import Sampler
 from .searching import structure
+from .sharing.base import Sharing
 from .shelf import entry
 from .step import Step
 from .weighting.base import Weights
@@ -53,6 +54,7 @@ def fit(config: RunConfig, progress: bool = True) -> Run:
             torch.set_num_threads(config.threads)
             if config.device == "cuda":
                 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+                torch.cuda.reset_peak_memory_stats()
             with torch.random.fork_rng():
                 torch.use_deterministic_algorithms(True)
                 done = Training(config, path, team).run(progress)
@@ -79,12 +81,18 @@ class Training:
             team.wait()
         self.data, self.splits, self.model, self.weighting = build(config, self.structure)
         self.tasks = self.data.tasks
-        self.optimiser = adam(config, self.model, self.weighting)
+        trained: Sharing = self.model
+        kind: type[Step] = Step
+        if config.sharded:  # torch's FSDP takes a while to import
+            from .sharded import ShardedStep, shard
+
+            trained, kind = shard(copy.deepcopy(self.model), team), ShardedStep
+        self.optimiser = adam(config, trained, self.weighting)
         self.sampler = Sampler(
             self.splits.train, config.batch_size, config.seed, config.temperature, device=torch.device(config.device), team=team
         )
-        self.train = Step(
-            self.model, self.weighting, self.optimiser, chunk=config.chunk, precision=config.precision,
+        self.train = kind(
+            trained, self.weighting, self.optimiser, chunk=config.chunk, precision=config.precision,
             accumulate=config.accumulate, compile=config.compile, team=team,
         )  # fmt: skip
         self.seen = self.splits.train.first(EVALUATED)
@@ -99,13 +107,13 @@ class Training:
         """All steps, evaluations and checkpoints, then the results (None in a process that does not lead)."""
         config, record, team = self.config, self.record, self.team
         self.resume()
-        self.differentiation = self.differentiation or self.differentiated()
+        self.differentiation = self.differentiation or settle(config, self.train, self.sampler)
         self.train.mode = self.differentiation["mode"]
         record["differentiation"] = self.differentiation
         every, watch = max(config.steps // config.evaluations, 1), max(config.steps // RECORDS, 1)
-        name = f"{config.data} {config.sharing}+{config.weighting} lr={config.lr:g} seed={config.seed}"
         shown = progress and team.leads
-        bar = tqdm(total=config.steps, initial=self.step, desc=name, disable=not (shown and sys.stderr.isatty()), leave=False)
+        hidden = not (shown and sys.stderr.isatty())
+        bar = tqdm(total=config.steps, initial=self.step, desc=config.title, disable=hidden, leave=False)
         with bar, self.opened("weights") as weights, self.opened("metrics") as metrics:
             clock = Clock(self.train.device)
             while self.step < config.steps:
@@ -117,23 +125,26 @@ class Training:
                 clock.steps += 1
                 evaluate = self.step % every == 0 or self.step == config.steps
                 if observe or evaluate:
-                    if evaluate:
+                    if not observe:
                         clock.stop(self.spans)
                     lost = int(self.train.lost)
                     if lost >= 0:
-                        log.warning("%s: diverged at step %d", name, lost)
+                        log.warning("%s: diverged at step %d", config.title, lost)
                         record |= {"status": "diverged", "diverged_step": lost}
                         break
                     bar.update(self.step - bar.n)
                 if observe:
                     weights.write(runs.line(self.observation(losses, M, chosen)))
                 if evaluate:
+                    state = self.train.state_dict()
+                    if config.sharded:
+                        self.model.load_state_dict(state["model"])
                     if team.leads:
                         line = self.evaluate()
                         metrics.write(runs.line(line))
                         if shown and bar.disable:
-                            log.info("%s step %d/%d validation %.4f", name, self.step, config.steps, line["score"])
-                    self.checkpoint([weights, metrics])
+                            log.info("%s step %d/%d validation %.4f", config.title, self.step, config.steps, line["score"])
+                    self.checkpoint(state, [weights, metrics])
                 if observe or evaluate:
                     clock.start()
         if not team.leads:
@@ -144,18 +155,6 @@ class Training:
                 record["learned"] = self.model.learned(self.splits.validation.first(LOOKED_AT).inputs)
         record["summary"] = self.summary()
         return runs.finish(self.path, record)
-
-    def differentiated(self) -> dict[str, Any]:
-        """How the task gradients are taken: as configured, or measured on the first batch, which is drawn again afterwards."""
-        config = self.config
-        if config.mode != "auto" or self.weighting.needs == "losses":
-            return {"mode": "sequential" if config.mode == "auto" else config.mode}
-        before = self.sampler.state_dict()
-        found = choose(self.train, self.sampler.draw(), config.memory_mb)
-        self.sampler.load_state_dict(before)
-        modes = sorted(found["ms"])
-        place = self.team.collect(torch.tensor(modes.index(found["mode"]), device=self.train.device))[0]  # the leader's choice
-        return {**found, "mode": modes[int(place)]}
 
     def opened(self, name: str) -> Any:
         """A file of the run to append to; only the process that leads writes."""
@@ -221,8 +220,7 @@ class Training:
         if not file.exists():
             return
         state = torch.load(file, map_location=self.config.device, weights_only=True)
-        self.model.load_state_dict(state["model"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        self.train.load_state_dict(state)
         self.weighting.load_state_dict(state["weighting"])
         self.sampler.load_state_dict(state["sampler"])
         self.train.counts, self.train.calls = state["counts"], state["step"]
@@ -236,8 +234,8 @@ class Training:
             for name, size in state["sizes"].items():
                 os.truncate(self.path / name, size)
 
-    def checkpoint(self, files: list[Any]) -> None:
-        """Everything the rest of the run depends on, written atomically."""
+    def checkpoint(self, state: dict[str, Any], files: list[Any]) -> None:
+        """Everything the rest of the run depends on, beside the step's own state, written atomically."""
         device, cuda = self.train.device, self.config.device == "cuda"
         rng = {"rng": self.team.collect(torch.get_rng_state().to(device))}
         if cuda:
@@ -246,9 +244,8 @@ class Training:
             return
         for file in files:
             file.flush()
-        state = {
-            "model": self.model.state_dict(), "optimiser": self.optimiser.state_dict(), "weighting": self.weighting.state_dict(),
-            "sampler": self.sampler.state_dict(), "counts": self.train.counts, "step": self.step, "spans": self.spans,
-            "best": self.best, "differentiation": self.differentiation, **rng,
+        state |= {
+            "weighting": self.weighting.state_dict(), "sampler": self.sampler.state_dict(), "counts": self.train.counts,
+            "step": self.step, "spans": self.spans, "best": self.best, "differentiation": self.differentiation, **rng,
             "sizes": {Path(file.name).name: os.fstat(file.fileno()).st_size for file in files}}  # fmt: skip
         runs.save(self.path / "checkpoint.pt", state)

@@ -128,8 +128,7 @@ def _train_at_once(configs: Sequence[RunConfig], progress: bool, jobs: int) -> N
         for n, run in enumerate(pool(call(config, os.getcwd(), dict(os.environ)) for config in configs), start=1):
             c, seconds = run.config, run.record["summary"]["seconds"]
             if progress:
-                what = f"{c.data} {c.sharing}+{c.weighting} lr={c.lr:g} seed={c.seed}"
-                log.info("%d/%d %s: %s, %.1f s", n, len(configs), what, run.status, seconds)
+                log.info("%d/%d %s: %s, %.1f s", n, len(configs), c.title, run.status, seconds)
     except BrokenProcessPool as error:
         ended = re.findall(r"\w+\(-?\d+\)", str(error))  # such as SIGKILL(-9)
         if not ended:

@@ -30,8 +30,16 @@ CASES = {
 }
 
 
+PENALISED = ("soft", "config", "nash of representations")  # what parameters in parts do not allow
+PARTS = {name: how for name, how in CASES.items() if name not in PENALISED} | {
+    "nash in blocks": {"weighting": "block_nash", "sharing": "ple"},
+    "nash of a deeper trunk": {"weighting": "nash", "depth": 4, "accumulate": 2},
+    "nash of heads": {"weighting": "nash", "weighting_options": {"head_gradients": "weighted", "max_norm": 1e-2}},
+}
+
+
 def config(name, **changes):
-    return RunConfig(**{**SMALL, "weighting": name, **CASES[name], **changes})
+    return RunConfig(**{**SMALL, "weighting": name, **{**CASES, **PARTS}[name], **changes})
 
 
 def torchrun(configs, folder, before="", processes=2):
@@ -73,6 +81,39 @@ def test_two_processes_end_with_the_weights_of_one(name, together):
     assert one.shape == two.shape and (one - two).abs().max() < NEAR.get(name, 1e-6)
 
 
+@pytest.fixture(scope="module")
+def in_parts(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("parts")
+    torchrun([config(name, processes=2, sharded=True) for name in PARTS], folder)
+    return folder / "runs"
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_parameters_in_parts_end_with_the_weights_of_one(name, in_parts):
+    alone, parts = config(name), config(name, processes=2, sharded=True)
+    fit(alone, progress=False)
+    one, two = weights(runs.root(), alone), weights(in_parts, parts)
+    assert one.shape == two.shape and (one - two).abs().max() < 1e-6
+    results = [runs.load_run(root / one.run_id).record["results"] for root, one in ((runs.root(), alone), (in_parts, parts))]
+    assert results[0]["test"].keys() == results[1]["test"].keys()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"processes": 1}, r"processes = 1 with sharded = True: allowed: 2 or more"),
+        ({"mode": "batched"}, "mode = 'batched' with sharded = True: allowed: auto, sequential"),
+        ({"compile": True}, "compile = True with sharded = True"),
+        ({"weighting": "config"}, "weighting = 'config' with sharded = True"),
+        ({"sharing": "soft", "weighting": "equal"}, "sharing = 'soft' with sharded = True"),
+        ({"weighting_options": {"level": "representation"}}, "level = 'representation' with sharded = True: allowed: parameters"),
+    ],
+)
+def test_what_parameters_in_parts_do_not_allow_is_said_before_any_work(changes, message):
+    with pytest.raises(InputError, match=message):
+        config("nash", **{"processes": 2, "sharded": True, **changes})
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_a_batch_in_parts_ends_with_the_weights_of_the_whole(name):
     if "representation" in name:
@@ -85,9 +126,10 @@ def test_a_batch_in_parts_ends_with_the_weights_of_the_whole(name):
     assert (weights(runs.root(), whole) - weights(runs.root(), parts)).abs().max() < NEAR.get(name, 1e-6)
 
 
-def test_a_team_killed_between_checkpoints_goes_on_to_the_same_bits(tmp_path):
+@pytest.mark.parametrize("sharded", [False, True])
+def test_a_team_killed_between_checkpoints_goes_on_to_the_same_bits(sharded, tmp_path):
     """Each process has random numbers of its own (dropout), and all of them are in the checkpoint."""
-    one = config("nash", processes=2, dropout=0.3, steps=16, evaluations=4)
+    one = config("nash", processes=2, sharded=sharded, dropout=0.3, steps=16, evaluations=4)
     torchrun([one], tmp_path)
     path = tmp_path / "runs" / one.run_id
     files = ("metrics.jsonl", "weights.jsonl", "checkpoint.pt")

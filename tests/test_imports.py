@@ -8,12 +8,12 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[1] / "mtlstudy"
 LEVELS = [
     [
-        "errors", "bargaining", "nash", "nash_single", "nash_reference", "memory", "distributed", "clock", "gradients",
+        "errors", "bargaining", "nash", "nash_cpu", "nash_reference", "memory", "distributed", "clock", "gradients",
         "metrics", "statistics", "tasks", "backbones", "toy_problem",
     ],
     ["shelf", "benchmarks", "hub", "content", "tokens", "vectors", "config", "settings"],
     ["sharing", "weighting", "data"],
-    ["runs", "building", "evaluation", "sampling", "step", "modes", "searching", "training", "tuning", "frames"],
+    ["runs", "building", "evaluation", "sampling", "step", "sharded", "modes", "searching", "training", "tuning", "frames"],
     ["labels", "style", "layout", "wiring", "diagrams", "lesson", "cards", "figures", "tables", "experiments", "bench", "paper"],
     ["cli", "execute", "new"],
 ]  # fmt: skip

@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mtlstudy import nash
 from mtlstudy.errors import InputError
 from mtlstudy.nash import Status, nash_weights
 from mtlstudy.nash_reference import conic
@@ -17,6 +18,16 @@ settings.load_profile("repeatable")
 EPS = torch.finfo(torch.float64).eps
 seeds = st.integers(0, 2**31)
 tasks = st.integers(1, 40)
+
+
+@pytest.fixture(scope="module", params=["Numba", "torch"], autouse=True)
+def solver(request):
+    """Every law is held to what solves on the CPU: Numba's program, and torch's where Numba is not installed."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "torch":
+            patch.setattr(nash, "_compiled", lambda: None)
+        assert (nash._compiled() is None) == (request.param == "torch")
+        yield request.param
 
 
 def normal(seed, *shape):

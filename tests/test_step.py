@@ -79,8 +79,8 @@ def test_where_a_loss_is_not_finite_nothing_is_changed(fused):
 
 
 def test_the_mode_is_chosen_by_measurement_once_and_recorded(monkeypatch):
-    asked = []
-    monkeypatch.setattr("mtlstudy.training.choose", lambda *a: asked.append(a) or modes.choose(*a))
+    asked, choose = [], modes.choose
+    monkeypatch.setattr("mtlstudy.modes.choose", lambda *a: asked.append(a) or choose(*a))
     run = fit(RunConfig(mode="auto", **SMALL), progress=False)
     found = run.record["differentiation"]
     assert len(asked) == 1 and found["mode"] in found["ms"] and set(found["ms"]) == {"sequential", "chunked", "batched"}
@@ -95,7 +95,7 @@ def test_the_mode_is_chosen_by_measurement_once_and_recorded(monkeypatch):
 
 def test_a_resumed_run_keeps_the_mode_it_began_with(monkeypatch):
     config = RunConfig(mode="auto", **SMALL)
-    monkeypatch.setattr("mtlstudy.training.choose", lambda *_: {"mode": "batched", "ms": {"batched": 1.0}, "mb": {}})
+    monkeypatch.setattr("mtlstudy.modes.choose", lambda *_: {"mode": "batched", "ms": {"batched": 1.0}, "mb": {}})
     advance = Training.advance
 
     def stop(self, observe):
@@ -106,7 +106,7 @@ def test_a_resumed_run_keeps_the_mode_it_began_with(monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Training, "advance", stop)
         fit(config, progress=False)
-    monkeypatch.setattr("mtlstudy.training.choose", lambda *_: pytest.fail("chosen twice"))
+    monkeypatch.setattr("mtlstudy.modes.choose", lambda *_: pytest.fail("chosen twice"))
     assert fit(config, progress=False).record["differentiation"]["mode"] == "batched"
 
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-import torch
 
+from ..clock import wait
 from ..errors import InputError
 
 Call = Callable[[], object]
@@ -95,12 +95,6 @@ def once(candidate: Call | Fresh, calls: int = 1, device: str = "cpu") -> float:
     finally:
         if collecting:
             gc.enable()
-
-
-def wait(device: str) -> None:
-    """Until an accelerator has done what it was asked for."""
-    if device == "cuda":
-        torch.cuda.synchronize()
 
 
 def summary(samples: pd.DataFrame, baseline: str) -> list[dict[str, Any]]:

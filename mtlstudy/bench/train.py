@@ -11,7 +11,6 @@ ms a step of one seed. residual: the largest difference of a weight between the 
 
 import logging
 import os
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -141,9 +140,9 @@ class Watched(Training):
         """Validation."""
         return self.note("evaluation", super().evaluate)
 
-    def checkpoint(self, files: list[Any]) -> None:
+    def checkpoint(self, state: dict[str, Any], files: list[Any]) -> None:
         """What the rest depends on."""
-        self.note("checkpoint", super().checkpoint, files)
+        self.note("checkpoint", super().checkpoint, state, files)
 
     def results(self) -> Any:
         """The measures at the end."""
@@ -162,26 +161,6 @@ def shares(training: Watched) -> dict[str, dict[str, float]]:
     seconds["recording"] += sum(observed) - typical * len(observed)
     seconds = {"run": whole, **seconds, "rest": whole - sum(seconds.values())}
     return {name: {"seconds": value, "share": value / whole} for name, value in seconds.items()}
-
-
-def loading_share(config: RunConfig, steps: int = 30) -> dict[str, float]:
-    """Median milliseconds to draw a batch and to train on it, and the share of the draw in both: draw, step, share.
-
-    Nothing is left in the run store.
-    """
-    torch.set_num_threads(config.threads)
-    with TemporaryDirectory() as folder, torch.random.fork_rng():
-        training = Training(config, Path(folder) / config.run_id)
-        drawn, trained = [], []
-        for _ in range(steps):
-            begin = time.perf_counter()
-            batch = training.sampler.draw()
-            drawn.append(1e3 * (time.perf_counter() - begin))
-            begin = time.perf_counter()
-            training.train(batch)
-            trained.append(1e3 * (time.perf_counter() - begin))
-    draw, step = median(drawn), median(trained)
-    return {"draw": draw, "step": step, "share": draw / (draw + step)}
 
 
 def _jobs(profile: str, device: str) -> Iterator[dict[str, Any]]:

@@ -71,6 +71,11 @@ class Sharing(nn.Module):
         """Every parameter but the heads', with the tasks that it serves; uses of one name are one block."""
         raise NotImplementedError
 
+    @classmethod
+    def penalised(cls) -> bool:
+        """Whether the family has a `penalty`."""
+        return cls.penalty is not Sharing.penalty
+
     def penalty(self) -> Tensor | None:
         """What the family adds to the objective, a scalar; None where it adds nothing."""
         return None
