@@ -94,7 +94,9 @@ def _one_by_one(
     shape, K = gramian.shape[:-1], gramian.shape[-1]
     M = _array(gramian).reshape(-1, K, K)
     w = np.ones(M.shape[:2]) if power is None else _array(power).reshape(-1, K)
-    warm = np.zeros(M.shape[:2]) if start is None else _array(start.expand(shape)).reshape(-1, K)
+    warm = (
+        np.zeros(M.shape[:2]) if start is None else _array(start if start.shape == shape else start.expand(shape)).reshape(-1, K)
+    )
     each, ranks = solve(M, w, beta, warm, max_iterations), (shape, shape[:-1], shape[:-1], shape[:-1], shape)
     return BargainingSolution(*(torch.from_numpy(x.reshape(kept)) for x, kept in zip(each, ranks, strict=True)))
 
