@@ -238,7 +238,9 @@ def test_stress_counts(monkeypatch):
 
 def test_a_peer_is_recognised_and_leaves_nothing_behind(checkout, ecos):
     found = peers.peer(checkout)
-    assert (found.name, found.method, found.version()) == ("nash-mtl", "nash_mtl", "unknown")
+    text = ["git", "hash-object", str(checkout / "methods" / "weight_methods.py")]
+    blob = "blob " + subprocess.run(text, capture_output=True, text=True, check=True).stdout[:12]
+    assert (found.name, found.method, found.version()) == ("nash-mtl", "nash_mtl", blob)
     assert not [name for name in sys.modules if name.split(".")[0] == "methods"]
     np.testing.assert_allclose(found.solver(2)(np.diag([4.0, 1.0])), [0.5, 1.0])
     problem = small(2)
