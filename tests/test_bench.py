@@ -1,6 +1,7 @@
 """The benchmarks: the timing, the record, the problems, what every method does on one problem, and the command."""
 
 import json
+import subprocess
 import sys
 import time
 from functools import partial
