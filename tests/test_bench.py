@@ -213,6 +213,13 @@ def test_measured_rows():
     assert table.loc[0, "ratio"] == 1 and table.loc[1, "failed"] == 0 and pd.isna(table.loc[0, "cases"])
 
 
+def test_the_memory_of_a_step_has_the_task_gradients_that_are_kept():
+    wide = partial(problems.make, "mlp", 6, width=128, depth=2, batch=2)
+    J = 6 * sum(p.numel() for p in wide().shared()) * 4 / 1e6
+    (row,) = step.measured("mlp", wide, {"nash_sequential": methods.OURS["nash_sequential"]}, 2, 1.0, "nash_sequential", [])
+    assert J < row["memory_mb"] < 3 * J
+
+
 def test_solvers_agree_on_a_well_conditioned_game():
     pytest.importorskip("cvxpy")
     posed = solver.game(np.random.default_rng(0).standard_normal((4, 16)))

@@ -1,6 +1,8 @@
 """Imports go one way, and importing the package is cheap."""
 
 import ast
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -67,10 +69,30 @@ def test_import_is_light_and_opens_no_socket():
         "def refuse(*a, **k): raise AssertionError('socket')\n"
         "socket.socket.__init__ = refuse\n"
         "import mtlstudy\n"
-        "heavy = {'cvxpy', 'pandas', 'matplotlib', 'seaborn', 'torchjd', 'jupyter_core', 'sklearn'} & set(sys.modules)\n"
+        "heavy = {'cvxpy', 'pandas', 'matplotlib', 'seaborn', 'torchjd', 'jupyter_core', 'sklearn', 'numba'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_training_needs_no_jupyter_no_cvxpy_no_snakemake_and_no_numba(tmp_path):
+    code = (
+        "import sys\n"
+        "class Missing:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name.split('.')[0] in ('numba', 'cvxpy', 'jupyter_core', 'ipykernel', 'papermill', 'snakemake'):\n"
+        "            raise ModuleNotFoundError(name)\n"
+        "sys.meta_path.insert(0, Missing())\n"
+        "from importlib import util\n"
+        "found = util.find_spec\n"
+        "util.find_spec = lambda name, *a: None if name == 'numba' else found(name, *a)\n"
+        "from mtlstudy.cli import app\n"
+        "app(['run', '--data', 'synthetic', '--weighting', 'nash', '--set', 'steps=8'])\n"
+    )
+    where = {**os.environ, "MTLSTUDY_RUNS": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=where)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads(next(tmp_path.glob("*/run.json")).read_text())["summary"]["games"]["SOLVED"] == 8
 
 
 def test_files_stay_small():

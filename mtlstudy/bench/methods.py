@@ -1,12 +1,13 @@
 """One training step of every method that is timed, on the same model, batch and optimiser: ours, torchjd's, the customary one.
 
 A method is made for a `Problem` and called once a step. It gives an `Answer` where it has bargaining weights, so that they can be
-held to M a = 1/a afterwards.
+held to M a = 1/a afterwards. Where it keeps memory for its next call, `forget` gives that back.
 """
 
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -60,6 +61,7 @@ def ours(weighting: str, times: int = 1, options: dict[str, Any] | None = None, 
                     answer = Answer(used.weights[0], M[0], bool(used.status[0] == Status.SOLVED))
             return answer
 
+        step.forget = partial(setattr, train, "J", None)  # type: ignore[attr-defined]
         return step
 
     return make

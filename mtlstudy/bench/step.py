@@ -1,9 +1,10 @@
 """A training step: this package's beside torchjd, the customary procedure and peers, on the same model, batch and optimiser.
 
 Parts "mlp" and "transformer" (see `problems`), K = 2, 4, 8, 11; ms of one step, the ratio to `limit`: one forward and K backward
-passes through the trunk, and nothing else. memory_mb: the peak of a step beyond what there was before. After the timed steps each
-method goes on for `CHECKED` more, untimed: residual is the worst of the weights that it used on the Gramian of the step (of the
-representations for nash_representation), failed counts those above 1e-3 and silent the failed ones that it did not report.
+passes through the trunk, and nothing else. memory_mb: the peak of a step beyond model, gradients and optimiser, with what is kept
+for the next one. After the timed steps each method goes on for `CHECKED` more, untimed: residual is the worst of the weights that
+it used on the Gramian of the step (of the representations for nash_representation), failed counts those above 1e-3 and silent the
+failed ones that it did not report.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -56,6 +57,7 @@ def measured(
     samples = timing.interleaved(candidates, rounds, warmup=0, seconds=seconds, device=device.type, parts=PARTS)
     for row in timing.summary(samples, baseline):
         call, problem = calls[row["method"]]
+        getattr(call, "forget", lambda: None)()  # what is kept from step to step counts as much as what is asked for anew
         memory = peak(call, device)
         yield {"part": part, **facts, **row, "memory_mb": memory, **checked(call, problem)}
 
