@@ -64,7 +64,7 @@ def cnn(shape: tuple[int, ...], width: int = 50, dropout: float = 0.0, channels:
 
     def conv(a: int, b: int) -> Callable[[], nn.Module]:
         def build() -> nn.Module:
-            layers = nn.Sequential(nn.Conv2d(a, b, 5), nn.MaxPool2d(2), nn.ReLU())
+            layers = nn.Sequential(nn.Conv2d(a, b, 5), Halves(), nn.ReLU())
             layers.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             return layers
 
@@ -141,6 +141,18 @@ def pooled(h: Tensor) -> Tensor:
     if h.ndim == 4:
         return h.mean((2, 3))
     return h.sum(1) / present(h).sum(1).clamp_min(1) if h.ndim == 3 else h
+
+
+class Halves(nn.Module):
+    """Maxima of 2×2 cells, (N, C, H, W) → (N, C, ⌊H/2⌋, ⌊W/2⌋). Where nobody differentiates, of slices: the same values, on a CPU
+    several times faster."""
+
+    def forward(self, h: Tensor) -> Tensor:
+        if torch.is_grad_enabled():
+            return nn.functional.max_pool2d(h, 2)
+        h = h[..., : h.shape[-2] // 2 * 2, : h.shape[-1] // 2 * 2]
+        rows = torch.maximum(h[..., ::2, :], h[..., 1::2, :])
+        return torch.maximum(rows[..., ::2], rows[..., 1::2])
 
 
 class MeanToken(nn.Module):

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from mtlstudy import InputError, RunConfig, fit, modes, runs, weighting
+from mtlstudy.backbones import Halves
 from mtlstudy.bench.problems import make
 from mtlstudy.memory import peak
 from mtlstudy.sampling import Sampler
@@ -60,6 +61,17 @@ def test_fused_and_plain_adam_agree_in_every_memory_layout(name):
             state.advance(observe=False)
         ends.append(torch.cat([p.detach().flatten() for p in state.model.parameters()]))
     assert torch.allclose(*ends, atol=1e-6)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("sides", [(32, 32), (17, 21), (5, 4)])
+def test_maxima_are_the_same_with_and_without_gradients(sides, layout):
+    h = torch.randn(3, 5, *sides).contiguous(memory_format=layout)
+    h[0, 0, 0, 0] = float("nan")
+    with torch.no_grad():
+        quick = Halves()(h)
+    assert torch.equal(quick.nan_to_num(9), Halves()(h).nan_to_num(9)) and int(quick.isnan().sum()) == 1
+    assert quick.stride() == Halves()(h).stride()
 
 
 @pytest.mark.parametrize("fused", [True, False])
