@@ -3,8 +3,8 @@
 "loop": a whole run (`Training.run`) as long and as often evaluated as in the full profile (`loop_full`) and in the quick one
 (`loop_quick`), beside `step`: batches drawn and trained on, nothing else. ms of a step.
 "shares": where the time of a run of the full profile's length goes: ms a step, ratio = share of the run.
-"jobs": the reported seeds of one study, `cases` of them, in 1 and 2 jobs on fresh stores: ms of the wall clock, the start of the
-processes included.
+"jobs": the reported seeds of one study, `cases` of them, on fresh stores: ms of the wall clock in one job, in two whose processes
+have worked before (`jobs_2`), and in two with their start included (`jobs_2_started`).
 "seeds": `batch` seeds of the Yeast MLP trained one after the other, or all at once through torch.func (a prototype: `together`);
 ms a step of one seed. residual: the largest difference of a weight between the two after 20 steps.
 """
@@ -37,7 +37,7 @@ DATA_SETS = {"quick": ("multi_mnist", "yeast"), "full": ("multi_mnist", "yeast",
 WEIGHTINGS = ("equal", "nash")
 STEPS = 500
 ROUNDS = {"quick": 3, "full": 9}
-JOBS = {"quick": (8, 2), "full": (10, 5)}
+JOBS = {"quick": (8, 3), "full": (10, 5)}
 """Reported seeds of the study, and rounds."""
 RATE = 3e-3
 """The learning rate of that study, which is not tuned: an odd number of candidates would leave one of two jobs idle."""
@@ -164,17 +164,29 @@ def shares(training: Watched) -> dict[str, dict[str, float]]:
 
 
 def _jobs(profile: str, device: str) -> Iterator[dict[str, Any]]:
+    from joblib.externals.loky import get_reusable_executor
+
     seeds, rounds = JOBS[profile]
     config = RunConfig(data="multi_mnist", weighting="nash", lr=RATE, device=device)
 
-    def studied(jobs: int) -> timing.Call:
+    def studied(jobs: int, config: RunConfig = config, seeds: int = seeds) -> timing.Call:
         def call() -> None:
             with TemporaryDirectory() as folder, patch.dict(os.environ, {"MTLSTUDY_RUNS": f"{folder}/runs"}):
                 study(config, range(seeds), fixed=("lr", "dropout"), jobs=jobs, progress=False)
 
         return call
 
-    candidates: dict[str, timing.Call | timing.Fresh] = {f"jobs_{n}": timing.Fresh(partial(studied, n)) for n in (1, 2)}
+    def after(shorter: RunConfig | None) -> timing.Call:
+        get_reusable_executor().shutdown(wait=True)
+        if shorter:
+            studied(2, shorter, 2)()
+        return studied(2)
+
+    candidates: dict[str, timing.Call | timing.Fresh] = {
+        "jobs_1": timing.Fresh(partial(studied, 1)),
+        "jobs_2": timing.Fresh(partial(after, config.but(steps=2, evaluations=1))),
+        "jobs_2_started": timing.Fresh(partial(after, None)),
+    }
     for row in timing.summary(timing.interleaved(candidates, rounds, warmup=0), "jobs_1"):
         yield {"part": "jobs", "problem": f"{config.data} {config.weighting}", "K": len(config.tasks), "cases": seeds, **row}
 

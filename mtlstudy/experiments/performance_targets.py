@@ -96,7 +96,7 @@ TARGETS = (
     Target("Transformer의 내쉬 단계 / 한계", 1.10, "배", _step("transformer")),
     Target("MLP의 내쉬 단계 / 한계", 1.3, "배", _step("mlp")),
     Target("학습 루프가 단계에 더하는 시간(full 프로필의 일정)", 10, "%", _loop),
-    Target("두 작업을 함께 돌릴 때의 속도", 1.7, "배", jobs, least=True),
+    Target("두 작업을 함께 돌릴 때의 속도(프로세스를 띄운 뒤)", 1.7, "배", jobs, least=True),
 )
 
 

@@ -22,6 +22,7 @@ METHODS = {
     "torchjd_upgrad_chunk_1": "TorchJD UPGrad (하나씩)", "torchjd_autogram_upgrad": "TorchJD UPGrad (그램 행렬만)",
     "nash_mtl": "nash-mtl", "libmtl": "LibMTL", "together": "한꺼번에", "loop_full": "루프, full 프로필의 일정",
     "loop_quick": "루프, quick 프로필의 일정", "jobs_1": "작업 하나", "jobs_2": "작업 둘",
+    "jobs_2_started": "작업 둘, 프로세스를 새로 띄움",
 }  # fmt: skip
 SHARES = {"step": "단계", "draw": "배치 뽑기", "evaluation": "평가", "recording": "기록", "checkpoint": "체크포인트",
           "results": "마지막 측정", "rest": "나머지"}  # fmt: skip
@@ -146,8 +147,8 @@ def together(frame: pd.DataFrame) -> pd.DataFrame:
     """Jobs and seeds at once: time over one after the other, with quartiles; of seeds also the largest difference of a weight."""
     own = part(frame, "jobs", "seeds")
     cells = []
-    for row in rows(own[own["method"].isin(["jobs_2", "together"])]):
-        what = "작업 둘" if row["part"] == "jobs" else f"시드 {row['batch']:g}개"
+    for row in rows(own[own["method"].isin(["jobs_2", "jobs_2_started", "together"])]):
+        what = name(row["method"]) if row["part"] == "jobs" else f"시드 {row['batch']:g}개"
         cells.append({"학습": problem(row["problem"]), "함께 돌리는 것": what, "하나씩 돌린 시간에 대한 비": spread(row),
                       "가중치의 최대 차이": power(row["residual"]), "반복": number(row["repeats"], 0)})  # fmt: skip
     return table(cells)
