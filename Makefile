@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PROFILE ?= quick
 DEVICE ?= auto
-CORES ?= $(shell nproc 2>/dev/null || echo 2)
+CORES ?= $(shell env -u OMP_NUM_THREADS nproc 2>/dev/null || echo 2)
 BIN := .venv/bin
 # one thread a process: results do not depend on the number of cores, and jobs do not fight over them
 export OMP_NUM_THREADS := 1
