@@ -321,7 +321,7 @@ def test_the_loop_and_its_shares(tmp_path):
 
 @pytest.mark.skipif(not entry("data", "korean_tagging").available(), reason="korean_tagging is not on this machine")
 def test_drawing_a_batch_is_a_small_part_of_a_step(tmp_path):
-    config = korean_settings.config("korean_tagging", "hard+equal", "quick").but(steps=20, evaluations=1)
+    config = korean_settings.config("korean_tagging", "hard+equal", "quick").but(steps=60, evaluations=1)
     found = train.shares(train.fresh(config, tmp_path, train.Watched))
     assert 0 < found["draw"]["seconds"] < 0.05 * found["step"]["seconds"]
 
