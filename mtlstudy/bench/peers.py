@@ -51,7 +51,7 @@ class Peer:
     def version(self) -> str:
         """The commit of the checkout; where it is none, the git object id of its module, by which anyone can tell the text."""
         if not (self.path / ".git").exists():
-            text = self.path.joinpath(*KNOWN[self.name][0].split(".")).with_suffix(".py").read_bytes()
+            text = source(self.path, KNOWN[self.name][0]).read_bytes()
             return "blob " + hashlib.sha1(b"blob %d\0" % len(text) + text).hexdigest()[:12]
         words = ["git", "-C", str(self.path), "describe", "--always", "--dirty", "--exclude=*"]
         return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
@@ -104,13 +104,18 @@ class Peer:
 def peer(path: Path) -> Peer:
     """The peer in a folder. Raises `InputError` for a folder that is none, and where something that it needs is missing."""
     for name, (module, _) in KNOWN.items():
-        if path.joinpath(*module.split(".")).with_suffix(".py").is_file():
+        if source(path, module).is_file():
             ready(f"peer {name}")
             found = Peer(name, path.resolve())
             _ = found.weighting
             return found
     files = " or ".join(module.replace(".", "/") + ".py" for module, _ in KNOWN.values())
     raise InputError(f"peer = {str(path)!r} is not known; allowed: a checkout of {', '.join(KNOWN)} (a folder with {files})")
+
+
+def source(root: Path, module: str) -> Path:
+    """The file of a module "a.b.c" in a checkout: root/a/b/c.py."""
+    return root.joinpath(*module.split(".")).with_suffix(".py")
 
 
 def ready(name: str) -> None:
