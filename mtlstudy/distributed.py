@@ -78,13 +78,13 @@ class Team:
         return [part.view(x.shape) for x, part in zip(tensors, flat.split([x.numel() for x in tensors]), strict=True)]
 
     def clip(self, d: Tensor, bound: float | None) -> Tensor:
-        """d (P,), of which every process has a part, shortened to length `bound` where it is longer."""
+        """d (P,), of which every process has a part, shortened in place to length `bound` where it is longer."""
         if bound is None:
             return d
         length: Tensor = torch.linalg.vector_norm(d)
         if self.size > 1:
             length = self.total(length**2).sqrt()
-        return d * (bound / length.clamp_min(bound))
+        return d.mul_(bound / length.clamp_min(bound))
 
     def collect(self, x: Tensor) -> list[Tensor]:
         """The tensors of all processes (alike in shape), in order."""

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 Mode = Literal["sequential", "batched", "chunked"]
-COLUMNS = {"cpu": 1 << 14, "cuda": 1 << 20}  # of J converted to float64 at once: fits a core's cache; few launches on a GPU
+AT_ONCE = {"cpu": 1 << 19, "cuda": 1 << 24}  # numbers of J in float64: 4 MB fit a cache, 128 MB are few launches on a GPU
 
 
 def representation_gradients(
@@ -65,14 +65,16 @@ def task_gradients(
     return J
 
 
-def direction(z: Sequence[Tensor], vectors: Sequence[Tensor], shared: Sequence[Tensor]) -> Tensor:
-    """Σ_t (∂z_t/∂θ)ᵀ v_t (P,) in one backward pass, for weights that are known beforehand."""
+def direction(z: Sequence[Tensor], vectors: Sequence[Tensor], shared: Sequence[Tensor], out: Tensor | None = None) -> Tensor:
+    """Σ_t (∂z_t/∂θ)ᵀ v_t (P,) in one backward pass, for weights that are known beforehand. out: where it is written."""
     grads = torch.autograd.grad(list(z), shared, list(vectors), materialize_grads=True)
-    return torch.cat([g.reshape(-1) for g in grads])
+    return torch.cat([g.reshape(-1) for g in grads], out=out)
 
 
-def gramian(J: Tensor, sizes: Sequence[int] | None = None) -> Tensor:
+def gramian(J: Tensor, sizes: Sequence[int] | None = None, room: Tensor | None = None) -> Tensor:
     """M (B, K, K) in float64: one Gramian a block of `sizes` columns, or one (1, K, K) for all of J (K, P).
+
+    room: memory (n ≥ K,) in float64 to convert J in, piece by piece.
 
     >>> gramian(torch.tensor([[3.0, 4.0], [0.0, 1.0]])).tolist()
     [[[25.0, 4.0], [4.0, 1.0]]]
@@ -80,9 +82,13 @@ def gramian(J: Tensor, sizes: Sequence[int] | None = None) -> Tensor:
     blocks = [J] if sizes is None else J.split(list(sizes), 1)
     M = torch.zeros(len(blocks), len(J), len(J), dtype=torch.float64, device=J.device)
     half = J.device.type == "cpu" and len(J) >= 8  # NumPy computes one triangle of a product x xᵀ; for few tasks torch is faster
+    if room is None:
+        room = torch.empty(min(AT_ONCE.get(J.device.type, 1 << 24), J.numel()), dtype=torch.float64, device=J.device)
+    width = min(len(room) // len(J), J.shape[1])
+    converted = room[: len(J) * width].view(len(J), width)
     for b, block in enumerate(blocks):
-        for part in block.split(COLUMNS.get(J.device.type, 1 << 20), 1):
-            x = part.detach().double()
+        for part in block.detach().split(width, 1):
+            x = converted[:, : part.shape[1]].copy_(part)
             if half:
                 array = x.numpy()
                 M[b] += torch.from_numpy(array @ array.T)

@@ -69,7 +69,8 @@ class ShardedStep(Step):
     def jacobian(self, parts: Sequence[Part]) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Losses (K,) of this process, its columns of J (K, p), and its parts of the gradients of the tasks' own parameters."""
         model, K, device = cast(FSDPModule, self.model), len(self.model.tasks), self.device
-        losses, J = torch.zeros(K, device=device), torch.zeros(K, sum(self.sizes), device=device)
+        self.J = J = torch.zeros(K, sum(self.sizes), device=device) if self.J is None else self.J.zero_()
+        losses = torch.zeros(K, device=device)
         own = [[torch.zeros_like(local(p)) for p in parameters] for parameters in self.own]
         for part in parts:
             named, _ = self.forward(part)

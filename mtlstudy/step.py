@@ -16,7 +16,7 @@ from torch.nn.parallel import DistributedDataParallel as DDP
 from .data.base import Split
 from .distributed import ALONE, Team
 from .errors import InputError
-from .gradients import Mode, direction, gramian, representation_gradients, task_gradients
+from .gradients import AT_ONCE, Mode, direction, gramian, representation_gradients, task_gradients
 from .nash import Status
 from .sharing.base import Sharing
 from .tasks import Inputs
@@ -54,7 +54,9 @@ class Step:
         self.losses: Callable[[Part], Any] = self.forward
         if isinstance(weighting, LossWeighting):  # one backward pass, whose gradients are summed up as it goes
             self.losses = team.summing(model, self.forward)
-        self.J: Tensor | None = None  # the last task gradients: their memory is used again
+        self.J: Tensor | None = None  # the last task gradients and direction: their memory is used again
+        self.d: Tensor | None = None
+        self.room = torch.empty(AT_ONCE["cpu"], dtype=torch.float64) if self.device.type == "cpu" else None
         self.counts = torch.zeros(len(Status), dtype=torch.int64, device=self.device)  # bargaining games by status
         self.calls, self.lost = 0, torch.full((), -1, device=self.device)  # the first call that was not finite
 
@@ -148,7 +150,7 @@ class Step:
         if observe and self.shared:
             with torch.random.fork_rng():
                 J = self.team.scatter(self.jacobian(parts)[1])
-            M = self.team.total(gramian(J, self.team.portion(self.sizes) if per_block else None))
+            M = self.team.total(gramian(J, self.team.portion(self.sizes) if per_block else None, self.room))
         whole = [self.losses(parts[0])[0]] if len(parts) == 1 else []
         losses = self.team.total(torch.stack(whole[0]).detach()) if whole else self.glance(parts)
         chosen: Weights = self.weighting(losses)
@@ -165,7 +167,7 @@ class Step:
         losses, J = self.team.total(losses), self.team.total(J)
         chosen = self.weighting(losses, None)
         self.put(self.weighting.aggregate(J), own, None)
-        return losses, gramian(J) if observe else None, chosen
+        return losses, gramian(J, None, self.room) if observe else None, chosen
 
     def by_gramians(self, parts: list[Part]) -> tuple[Tensor, Tensor | None, Weights]:
         """K passes through the trunk, and the stored J reused for the direction."""
@@ -173,16 +175,18 @@ class Step:
         losses, J, own = self.jacobian(parts)
         losses, J = team.total(losses), team.scatter(J)
         sizes = team.portion(self.sizes) if weighting.per_block else [J.shape[1]]
-        M = team.total(gramian(J, sizes)) if weighting.due() else None
+        M = team.total(gramian(J, sizes, self.room)) if weighting.due() else None
         chosen = self.weigh(losses, M)
         a = chosen.weights.to(J.dtype)  # (B, K)
-        directions = [team.clip(a[b] @ block, self.bound) for b, block in enumerate(J.split(sizes, 1))]
-        self.put(team.gather(torch.cat(directions), sum(self.sizes)), own, a[0])
+        d = self.directed()[: J.shape[1]]
+        for part, block, weights in zip(d.split(sizes), J.split(sizes, 1), a, strict=True):
+            team.clip(torch.mv(block.mT, weights, out=part), self.bound)
+        self.put(team.gather(d, sum(self.sizes)), own, a[0])
         return losses, M, chosen
 
     def by_known_weights(self, parts: list[Part]) -> tuple[Tensor, Tensor | None, Weights]:
         """One pass through the trunk: the weights are held from an earlier game, or follow from the representations."""
-        M, d, own = None, torch.zeros(()), list[Tensor]()
+        M, d, own = None, self.directed(), list[Tensor]()
         whole = [self.pull(parts[0])] if len(parts) == 1 else []
         if self.weighting.due():
             z, to_z = whole[0].z, whole[0].to_z
@@ -193,17 +197,27 @@ class Step:
         chosen = self.weigh(losses, M)
         a = chosen.weights[0].to(losses.dtype)
         for i, piece in enumerate(whole or map(self.pull, parts)):
-            more = direction(piece.z, [(a[t] * v).to(v.dtype) for t, v in enumerate(piece.to_z)], self.shared)
-            d = d + more if i else more
-            own = [x + y for x, y in zip(own, piece.own, strict=True)] if i else piece.own
+            vectors = [(a[t] * v).to(v.dtype) for t, v in enumerate(piece.to_z)]
+            if i == 0:
+                direction(piece.z, vectors, self.shared, out=d)
+                own = piece.own
+            else:
+                d += direction(piece.z, vectors, self.shared)
+                own = [x + y for x, y in zip(own, piece.own, strict=True)]
         self.put(ALONE.clip(self.team.total(d), self.bound), own, a)
         return losses, M, chosen
+
+    def directed(self) -> Tensor:
+        """Where the direction (P,) is written."""
+        if self.d is None:
+            self.d = torch.empty(sum(self.sizes), device=self.device)
+        return self.d
 
     def weigh(self, losses: Tensor, M: Tensor | None) -> Weights:
         """The weighting's answer; games are counted by their status."""
         chosen: Weights = self.weighting(losses, M)
         if M is not None:
-            self.counts += (chosen.status[:, None] == torch.arange(len(Status), device=self.device)).sum(0)
+            self.counts.index_add_(0, chosen.status, torch.ones_like(chosen.status))
         return chosen
 
     def put(self, d: Tensor, own: list[Tensor], a: Tensor | None) -> None:

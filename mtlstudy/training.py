@@ -22,20 +22,20 @@ from .building import adam, build
 from .clock import Clock
 from .config import RunConfig
 from .distributed import ALONE, Team, join
-from .evaluation import flops, mean, measure
+from .evaluation import flops
 from .modes import settle
 from .nash import Status
 from .runs import Run
 from .sampling import Sampler
 from .searching import structure
+from .selection import Selection
 from .sharing.base import Sharing
 from .shelf import entry
 from .step import Step
 from .weighting.base import Weights
 
 log = logging.getLogger("mtlstudy")
-RECORDS = 30  # recorded steps a run: weights, statuses, Gramian
-EVALUATED = 500  # training examples on which the training metric is measured
+RECORDS = 30  # recorded steps a run (every second one of a short run): weights, statuses, Gramian
 LOOKED_AT = 1000  # validation examples on which learned gates are averaged
 
 
@@ -79,8 +79,7 @@ class Training:
             if process == team.rank:
                 self.structure = structure(config, path)
             team.wait()
-        self.data, self.splits, self.model, self.weighting = build(config, self.structure)
-        self.tasks = self.data.tasks
+        _, self.splits, self.model, self.weighting = build(config, self.structure)
         trained: Sharing = self.model
         kind: type[Step] = Step
         if config.sharded:  # torch's FSDP takes a while to import
@@ -95,11 +94,10 @@ class Training:
             trained, self.weighting, self.optimiser, chunk=config.chunk, precision=config.precision,
             accumulate=config.accumulate, compile=config.compile, team=team,
         )  # fmt: skip
-        self.seen = self.splits.train.first(EVALUATED)
+        self.selection = Selection(self.model, self.splits)
         self.step = 0
         self.differentiation: dict[str, Any] = {}
         self.spans: list[list[float]] = []  # seconds and steps between two looks
-        self.best: list[dict[str, Any]] = [{} for _ in self.groups()]
         if team.rank:
             torch.manual_seed(config.seed + 104_729 * team.rank)  # each drops out units of its own
 
@@ -110,7 +108,7 @@ class Training:
         self.differentiation = self.differentiation or settle(config, self.train, self.sampler)
         self.train.mode = self.differentiation["mode"]
         record["differentiation"] = self.differentiation
-        every, watch = max(config.steps // config.evaluations, 1), max(config.steps // RECORDS, 1)
+        every, watch = max(config.steps // config.evaluations, 1), max(config.steps // RECORDS, 2)
         shown = progress and team.leads
         hidden = not (shown and sys.stderr.isatty())
         bar = tqdm(total=config.steps, initial=self.step, desc=config.title, disable=hidden, leave=False)
@@ -140,7 +138,7 @@ class Training:
                     if config.sharded:
                         self.model.load_state_dict(state["model"])
                     if team.leads:
-                        line = self.evaluate()
+                        line = self.selection.evaluate(self.step)
                         metrics.write(runs.line(line))
                         if shown and bar.disable:
                             log.info("%s step %d/%d validation %.4f", config.title, self.step, config.steps, line["score"])
@@ -150,7 +148,7 @@ class Training:
         if not team.leads:
             return None
         if record["status"] == "running":
-            record |= {"status": "done", "results": self.results()}
+            record |= {"status": "done", "results": self.selection.results(test=config.role != "tune")}
             with torch.no_grad():
                 record["learned"] = self.model.learned(self.splits.validation.first(LOOKED_AT).inputs)
         record["summary"] = self.summary()
@@ -169,7 +167,7 @@ class Training:
             "parameters": self.model.parameter_count(), "flops": flops(self.model, self.splits.train),
             "steps": self.step, "seconds": seconds * self.step / steps if steps else 0.0,
             "search_steps": (self.structure or {}).get("steps", 0), "search_seconds": (self.structure or {}).get("seconds", 0.0),
-            "best_step": [group.get("step") for group in self.best], "peak_memory_mb": memory / 1e6,
+            "best_step": [best.get("step") for best in self.selection.best], "peak_memory_mb": memory / 1e6,
             "ms_per_step": 1e3 * median(span[0] / span[1] for span in self.spans) if self.spans else None,
             "games": {status.name: int(self.train.counts[status]) for status in Status}}  # fmt: skip
 
@@ -183,37 +181,6 @@ class Training:
             "step": self.step - 1, "losses": losses.tolist(), "weights": chosen.weights.tolist(),
             "status": chosen.status.tolist(), "gramian": None if M is None else M.tolist()}  # fmt: skip
 
-    def groups(self) -> list[list[str]]:
-        """Tasks that select a checkpoint together: all of them, or each by itself where nothing is shared."""
-        names = [task.name for task in self.tasks]
-        return [[name] for name in names] if self.model.independent else [names]
-
-    def evaluate(self) -> dict[str, Any]:
-        """One line of metrics.jsonl; the best state so far of every group of tasks is kept."""
-        line: dict[str, Any] = {"step": self.step, "train": measure(self.model, self.tasks, self.seen)}
-        line["validation"] = measure(self.model, self.tasks, self.splits.validation)
-        scores = {name: value["score"] for name, value in line["validation"].items()}
-        line["score"] = mean(list(scores.values()))
-        for names, best in zip(self.groups(), self.best, strict=True):
-            score = mean([scores[name] for name in names])
-            if score > best.get("score", float("-inf")):
-                best |= {"score": score, "step": self.step, "state": copy.deepcopy(self.model.state_dict())}
-        return line
-
-    def results(self) -> dict[str, dict[str, dict[str, float]]]:
-        """Split → task → measures at the selected checkpoints; test is opened here, once, and for reported seeds only."""
-        splits = {"train": self.splits.train, "validation": self.splits.validation, "test": self.splits.test}
-        if self.config.role == "tune":
-            del splits["test"]
-        results: dict[str, dict[str, dict[str, float]]] = {name: {} for name in splits}
-        for names, best in zip(self.groups(), self.best, strict=True):
-            if "state" in best:
-                self.model.load_state_dict(best["state"])
-            own = [task for task in self.tasks if task.name in names]
-            for split, examples in splits.items():
-                results[split] |= measure(self.model, own, examples)
-        return results
-
     def resume(self) -> None:
         """Go on from the checkpoint, where there is one, cutting off what was written after it."""
         file, team = self.path / "checkpoint.pt", self.team
@@ -224,7 +191,7 @@ class Training:
         self.weighting.load_state_dict(state["weighting"])
         self.sampler.load_state_dict(state["sampler"])
         self.train.counts, self.train.calls = state["counts"], state["step"]
-        self.step, self.spans, self.best = state["step"], state["spans"], state["best"]
+        self.step, self.spans, self.selection.best = state["step"], state["spans"], state["best"]
         self.differentiation = state["differentiation"]
         torch.set_rng_state(state["rng"][team.rank].cpu())
         if self.config.device == "cuda":
@@ -246,6 +213,6 @@ class Training:
             file.flush()
         state |= {
             "weighting": self.weighting.state_dict(), "sampler": self.sampler.state_dict(), "counts": self.train.counts,
-            "step": self.step, "spans": self.spans, "best": self.best, "differentiation": self.differentiation, **rng,
+            "step": self.step, "spans": self.spans, "best": self.selection.best, "differentiation": self.differentiation, **rng,
             "sizes": {Path(file.name).name: os.fstat(file.fileno()).st_size for file in files}}  # fmt: skip
         runs.save(self.path / "checkpoint.pt", state)

@@ -11,11 +11,14 @@ PACKAGE = Path(__file__).parents[1] / "mtlstudy"
 LEVELS = [
     [
         "errors", "bargaining", "nash", "nash_cpu", "nash_reference", "memory", "distributed", "clock", "gradients",
-        "metrics", "statistics", "tasks", "backbones", "toy_problem",
+        "metrics", "statistics", "tasks", "layers", "backbones", "toy_problem",
     ],
     ["shelf", "benchmarks", "hub", "content", "tokens", "vectors", "config", "settings"],
     ["sharing", "weighting", "data"],
-    ["runs", "building", "evaluation", "sampling", "step", "sharded", "modes", "searching", "training", "tuning", "frames"],
+    [
+        "runs", "building", "evaluation", "sampling", "step", "sharded", "modes", "searching", "selection", "training",
+        "tuning", "frames",
+    ],
     ["labels", "style", "layout", "wiring", "diagrams", "lesson", "cards", "figures", "tables", "experiments", "bench", "paper"],
     ["cli", "execute", "new"],
 ]  # fmt: skip

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from mtlstudy import InputError, RunConfig, fit, modes, runs, weighting
-from mtlstudy.backbones import Halves
 from mtlstudy.bench.problems import make
+from mtlstudy.layers import Halves
 from mtlstudy.memory import peak
 from mtlstudy.sampling import Sampler
 from mtlstudy.step import Step

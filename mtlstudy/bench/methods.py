@@ -7,7 +7,6 @@ held to M a = 1/a afterwards. Where it keeps memory for its next call, `forget` 
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -61,7 +60,10 @@ def ours(weighting: str, times: int = 1, options: dict[str, Any] | None = None, 
                     answer = Answer(used.weights[0], M[0], bool(used.status[0] == Status.SOLVED))
             return answer
 
-        step.forget = partial(setattr, train, "J", None)  # type: ignore[attr-defined]
+        def forget() -> None:
+            train.J = train.d = train.room = None
+
+        step.forget = forget  # type: ignore[attr-defined]
         return step
 
     return make

@@ -35,8 +35,8 @@ from .together import Apart, Together, difference
 BASELINE = {"loop": "step", "shares": "run", "jobs": "jobs_1", "seeds": "one_by_one"}
 DATA_SETS = {"quick": ("multi_mnist", "yeast"), "full": ("multi_mnist", "yeast", "korean_sentences")}
 WEIGHTINGS = ("equal", "nash")
-STEPS = 500
-ROUNDS = {"quick": 3, "full": 9}
+STEPS = 1000
+ROUNDS = {"quick": 5, "full": 9}
 JOBS = {"quick": (8, 3), "full": (10, 5)}
 """Reported seeds of the study, and rounds."""
 RATE = 3e-3
@@ -120,11 +120,14 @@ class Watched(Training):
     def __init__(self, config: RunConfig, path: Path) -> None:
         super().__init__(config, path)
         self.taken: dict[str, list[float]] = defaultdict(list)
+        chosen: Any = self.selection
+        chosen.evaluate = partial(self.note, "evaluation", chosen.evaluate)
+        chosen.results = partial(self.note, "results", chosen.results)
 
-    def note(self, part: str, call: Callable[..., Any], *arguments: Any) -> Any:
-        """call(*arguments), timed."""
+    def note(self, part: str, call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        """call(*arguments, **named), timed."""
         answer: list[Any] = []
-        self.taken[part].append(timing.once(lambda: answer.append(call(*arguments)), device=self.config.device))
+        self.taken[part].append(timing.once(lambda: answer.append(call(*arguments, **named)), device=self.config.device))
         return answer[0]
 
     def advance(self, observe: bool) -> Any:
@@ -136,17 +139,9 @@ class Watched(Training):
         """What is written down of a step."""
         return self.note("recording", super().observation, *arguments)
 
-    def evaluate(self) -> Any:
-        """Validation."""
-        return self.note("evaluation", super().evaluate)
-
     def checkpoint(self, state: dict[str, Any], files: list[Any]) -> None:
         """What the rest depends on."""
         self.note("checkpoint", super().checkpoint, state, files)
-
-    def results(self) -> Any:
-        """The measures at the end."""
-        return self.note("results", super().results)
 
 
 def shares(training: Watched) -> dict[str, dict[str, float]]:

@@ -123,8 +123,8 @@ class Partitioned(Sharing):
     """A family in which a stage has one copy for each coalition of tasks, and nothing else happens."""
 
     def partition(self, backbone: Backbone) -> list[list[list[str]]]:
-        """For each stage the coalitions: lists of task names that together are all tasks."""
-        raise NotImplementedError
+        """For each stage the coalitions, lists of task names that together are all tasks; every task by itself if not said."""
+        return [alone(self.sorted) for _ in backbone.stages]
 
     def build(self, backbone: Backbone) -> None:
         self.names = [stage.name for stage in backbone.stages]

@@ -17,7 +17,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ..backbones import Backbone, pooled
+from ..backbones import Backbone
+from ..layers import pooled
 from ..shelf import Options
 from ..tasks import Inputs
 from .base import Sharing, Use, mixture, parameters, shelf

@@ -8,8 +8,7 @@ The K copies are trained side by side: an optimiser such as Adam, which treats e
 copy exactly what it would do alone.
 """
 
-from ..backbones import Backbone
-from .base import Partitioned, alone, shelf
+from .base import Partitioned, shelf
 
 
 @shelf.register("single_task")
@@ -19,6 +18,3 @@ class SingleTask(Partitioned):
     paper = "Caruana 1997"
     independent = True
     bargains = False
-
-    def partition(self, backbone: Backbone) -> list[list[list[str]]]:
-        return [alone(self.sorted) for _ in backbone.stages]

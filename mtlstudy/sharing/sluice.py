@@ -20,7 +20,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ..backbones import Backbone, axis
+from ..backbones import Backbone
+from ..layers import axis
 from ..shelf import Options
 from ..tasks import Inputs
 from .base import Sharing, Use, matrices, mixed, parameters, refuse, shelf

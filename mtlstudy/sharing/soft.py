@@ -18,7 +18,7 @@ from torch import Tensor
 from ..backbones import Backbone
 from ..shelf import Options
 from ..tasks import Inputs
-from .base import Partitioned, alone, parameters, shelf
+from .base import Partitioned, parameters, shelf
 
 
 @shelf.register("soft")
@@ -34,9 +34,6 @@ class Soft(Partitioned):
 
         strength: Annotated[float, Field(ge=0)] = 1e-3
         norm: Literal["l2", "l1"] = "l2"
-
-    def partition(self, backbone: Backbone) -> list[list[list[str]]]:
-        return [alone(self.sorted) for _ in backbone.stages]
 
     def build(self, backbone: Backbone) -> None:
         super().build(backbone)

@@ -23,7 +23,7 @@ from torch.func import functional_call
 from ..backbones import Backbone
 from ..shelf import Options
 from ..tasks import Inputs
-from .base import Partitioned, Problem, Sharing, Use, alone, matrices, parameters, shelf
+from .base import Partitioned, Problem, Sharing, Use, matrices, parameters, shelf
 
 Masks = Mapping[str, Sequence[Mapping[str, Tensor]]]  # task → stage → weight → bool
 
@@ -121,9 +121,6 @@ class Sparse(Sharing):
 
 class Pruned(Partitioned):
     """Single-task copies of θ₀ under the present masks: what a round of pruning trains."""
-
-    def partition(self, backbone: Backbone) -> list[list[list[str]]]:
-        return [alone(self.sorted) for _ in backbone.stages]
 
     def build(self, backbone: Backbone) -> None:
         super().build(backbone)

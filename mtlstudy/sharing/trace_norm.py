@@ -15,10 +15,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..backbones import Backbone
 from ..shelf import Options
 from ..tasks import Inputs
-from .base import Partitioned, alone, matrices, shelf
+from .base import Partitioned, matrices, shelf
 
 
 @shelf.register("trace_norm")
@@ -34,9 +33,6 @@ class TraceNorm(Partitioned):
 
         strength: Annotated[float, Field(ge=0)] = 1e-3
         unfolding: Literal["last", "tucker", "tt"] = "last"
-
-    def partition(self, backbone: Backbone) -> list[list[list[str]]]:
-        return [alone(self.sorted) for _ in backbone.stages]
 
     def stacked(self) -> Iterator[tuple[str, Tensor]]:
         """The name of each weight and W (D_1, …, D_n, K)."""

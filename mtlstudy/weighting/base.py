@@ -122,10 +122,9 @@ class GameWeighting(Weighting):
     def forward(self, losses: Tensor, gramians: Tensor | None) -> Weights:
         if gramians is not None:
             weights, status = self.game(gramians)
-            self.a.copy_(weights)
-            self.status.copy_(status)
+            self.a, self.status = weights.to(self.a), status.to(self.status)
         self.step += 1
-        return Weights(self.a.clone(), self.status.clone())
+        return Weights(self.a, self.status)
 
     def game(self, gramians: Tensor) -> Weights:
         """gramians (B, K, K) → `Weights` that may be used as they are: 0 where nothing is to be done."""
