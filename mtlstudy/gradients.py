@@ -18,19 +18,23 @@ Mode = Literal["sequential", "batched", "chunked"]
 AT_ONCE = {"cpu": 1 << 19, "cuda": 1 << 24}  # numbers of J in float64: 4 MB fit a cache, 128 MB are few launches on a GPU
 
 
+def apart(z: Sequence[Tensor]) -> list[Tensor]:
+    """K representations, each a tensor of its own for its head to read, so that one backward pass tells their gradients apart."""
+    return [rep.view_as(rep) for rep in z]
+
+
 def representation_gradients(
     losses: Sequence[Tensor], z: Sequence[Tensor], heads: Sequence[Sequence[Tensor]]
 ) -> tuple[list[Tensor], list[list[Tensor]]]:
-    """∂L_t/∂z_t for every task, and the gradients of each head for its own task, in one backward pass a head.
+    """∂L_t/∂z_t for every task, and the gradients of each head for its own task, all in one backward pass.
 
-    losses: K scalars; z: K representations (one and the same tensor where it is shared); heads: K lists of parameters.
+    losses: K scalars; z: what the K heads read, K different tensors (see `apart`); heads: K lists of a task's own parameters.
     """
-    to_z, to_heads = [], []
-    for loss, rep, head in zip(losses, z, heads, strict=True):
-        grads = torch.autograd.grad(loss, [rep, *head], retain_graph=True, materialize_grads=True)
-        to_z.append(grads[0])
-        to_heads.append(list(grads[1:]))
-    return to_z, to_heads
+    assert len({id(rep) for rep in z}) == len(z)
+    inputs = [*z, *(p for head in heads for p in head)]
+    grads = torch.autograd.grad(list(losses), inputs, retain_graph=True, materialize_grads=True)
+    rest = iter(grads[len(z) :])
+    return list(grads[: len(z)]), [[next(rest) for _ in head] for head in heads]
 
 
 def task_gradients(

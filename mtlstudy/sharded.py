@@ -62,9 +62,9 @@ class ShardedStep(Step):
         self.lengths = [local(p).numel() for p in self.shared]
         self.sizes = [sum(local(p).numel() for p in block) for block in model.shared_blocks().values()]
 
-    def outputs(self, inputs: Inputs) -> tuple[dict[str, Tensor], list[Tensor]]:
+    def outputs(self, inputs: Inputs, told_apart: bool) -> tuple[dict[str, Tensor], list[Tensor], list[Tensor]]:
         """Every task's output through the model's own call, where FSDP gathers; representations stay inside."""
-        return self.model(inputs), []
+        return self.model(inputs), [], []
 
     def jacobian(self, parts: Sequence[Part]) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Losses (K,) of this process, its columns of J (K, p), and its parts of the gradients of the tasks' own parameters."""
@@ -73,7 +73,7 @@ class ShardedStep(Step):
         losses = torch.zeros(K, device=device)
         own = [[torch.zeros_like(local(p)) for p in parameters] for parameters in self.own]
         for part in parts:
-            named, _ = self.forward(part)
+            named, _, _ = self.forward(part)
             losses += torch.stack(named).detach()
             for t, loss in enumerate(named):
                 self.optimiser.zero_grad()

@@ -16,7 +16,7 @@ from torch.nn.parallel import DistributedDataParallel as DDP
 from .data.base import Split
 from .distributed import ALONE, Team
 from .errors import InputError
-from .gradients import AT_ONCE, Mode, direction, gramian, representation_gradients, task_gradients
+from .gradients import AT_ONCE, Mode, apart, direction, gramian, representation_gradients, task_gradients
 from .nash import Status
 from .sharing.base import Sharing
 from .tasks import Inputs
@@ -63,7 +63,8 @@ class Step:
     def __call__(self, batch: Split, observe: bool = False, per_block: bool = False) -> tuple[Tensor, Tensor | None, Weights]:
         """Losses (K,), Gramians (B, K, K) where they were computed (when observed also for weightings that need none, one a block
         with `per_block`), and the weights that were used. Where a loss or Gramian is not finite nothing is changed."""
-        self.model.train()
+        if not self.model.training:
+            self.model.train()
         self.optimiser.zero_grad()
         parts = self.divided(batch)
         if isinstance(self.weighting, LossWeighting):
@@ -105,19 +106,21 @@ class Step:
         shares = counts / self.team.total(counts.sum(0)).clamp_min(1)
         return list(zip(parts, shares, strict=True))
 
-    def forward(self, part: Part) -> tuple[list[Tensor], list[Tensor]]:
-        """Loss, scaled by its share, and representation of every task."""
+    def forward(self, part: Part, told_apart: bool = False) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        """Loss, scaled by its share, and representation of every task; and what each head read, told `apart` or not."""
         (batch, share), model = part, self.model
         with torch.autocast(self.device.type, torch.bfloat16) if self.precision == "bfloat16" else nullcontext():
-            outputs, z = self.outputs(batch.inputs)
+            outputs, z, read = self.outputs(batch.inputs, told_apart)
             losses = [task.loss(outputs[task.name], batch.targets[task.name]) for task in model.tasks]
-        return losses if share is None else [loss * c for loss, c in zip(losses, share, strict=True)], z
+        return losses if share is None else [loss * c for loss, c in zip(losses, share, strict=True)], z, read
 
-    def outputs(self, inputs: Inputs) -> tuple[dict[str, Tensor], list[Tensor]]:
-        """Output and representation of every task."""
-        z = self.encode(inputs)
+    def outputs(self, inputs: Inputs, told_apart: bool) -> tuple[dict[str, Tensor], list[Tensor], list[Tensor]]:
+        """Output and representation of every task, and what each head read."""
         names = [task.name for task in self.model.tasks]
-        return {name: self.model.heads[name](z[name]) for name in names}, [z[name] for name in names]
+        found = self.encode(inputs)
+        z = [found[name] for name in names]
+        read = apart(z) if told_apart else z
+        return {name: self.model.heads[name](rep) for name, rep in zip(names, read, strict=True)}, z, read
 
     def glance(self, parts: Sequence[Part]) -> Tensor:
         """The losses (K,) of the whole batch, without gradients; random numbers are drawn as they will be again."""
@@ -125,9 +128,9 @@ class Step:
             return self.team.total(torch.stack([torch.stack(self.forward(part)[0]) for part in parts]).sum(0))
 
     def pull(self, part: Part) -> "Pulled":
-        """Forward, and each loss differentiated through its own head."""
-        named, z = self.forward(part)
-        to_z, to_own = representation_gradients(named, z, self.own)
+        """Forward, and each loss differentiated through its own head, all in one pass."""
+        named, z, read = self.forward(part, told_apart=True)
+        to_z, to_own = representation_gradients(named, read, self.own)
         return Pulled(torch.stack(named).detach(), z, to_z, [g for grads in to_own for g in grads])
 
     def jacobian(self, parts: Sequence[Part]) -> tuple[Tensor, Tensor, list[Tensor]]:

@@ -63,7 +63,8 @@ class Task:
         """
         if self.kind == "value":
             return output.mean()
-        n = self.count(target).clamp_min(1)
+        there = self.there(target)
+        n = there.sum().clamp_min(1)
         if self.kind == "multiclass":
             return F.cross_entropy(output.flatten(0, -2), target.flatten(), reduction="sum") / n
         known, output = target.nan_to_num(), output.squeeze(-1)  # no examples are picked out: that would wait for the device
@@ -71,7 +72,7 @@ class Task:
             each = F.binary_cross_entropy_with_logits(output, known, reduction="none")
         else:
             each = (output - known) ** 2
-        return torch.where(self.there(target), each, 0.0).sum() / n
+        return torch.where(there, each, 0.0).sum() / n
 
     def there(self, target: Tensor) -> Tensor:
         """Where a label is, in the shape of `target`."""

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from mtlstudy.gradients import conflict, cosines, direction, gramian, representation_gradients, task_gradients
+from mtlstudy.gradients import apart, conflict, cosines, direction, gramian, representation_gradients, task_gradients
 
 
 @pytest.fixture
@@ -14,7 +14,8 @@ def problem():
     x = torch.randn(9, 5)
 
     def losses(z):
-        return [(head(z) - t).square().mean() for t, head in enumerate(heads)]
+        read = z if isinstance(z, list) else [z] * 3
+        return [(head(rep) - t).square().mean() for t, (head, rep) in enumerate(zip(heads, read, strict=True))]
 
     return trunk, heads, x, losses
 
@@ -30,7 +31,8 @@ def plain(problem):
 def test_task_gradients_are_those_of_plain_autograd(problem, mode):
     trunk, heads, x, losses = problem
     z = trunk(x)
-    to_z, to_heads = representation_gradients(losses(z), [z] * 3, [list(h.parameters()) for h in heads])
+    read = apart([z] * 3)
+    to_z, to_heads = representation_gradients(losses(read), read, [list(h.parameters()) for h in heads])
     J = task_gradients([z] * 3, to_z, list(trunk.parameters()), mode)
     assert torch.allclose(J, plain(problem), atol=1e-6)
     for t, head in enumerate(heads):
@@ -52,7 +54,8 @@ def test_every_task_may_have_its_own_examples(problem):
 def test_known_weights_need_one_backward_pass(problem):
     trunk, _, x, losses = problem
     z = trunk(x)
-    to_z, _ = representation_gradients(losses(z), [z] * 3, [[]] * 3)
+    read = apart([z] * 3)
+    to_z, _ = representation_gradients(losses(read), read, [[]] * 3)
     a = torch.tensor([0.3, 2.0, 1.1])
     d = direction([z] * 3, [w * v for w, v in zip(a, to_z, strict=True)], list(trunk.parameters()))
     assert torch.allclose(d, a @ plain(problem), atol=1e-6)

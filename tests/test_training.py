@@ -98,9 +98,9 @@ def test_the_game_is_scale_free():
         state = training.Training(RunConfig(weighting="nash", **{**SMALL, "dropout": 0.0}), runs.root() / "x")
         forward = state.train.forward
 
-        def rescaled(part):
-            named, z = forward(part)
-            return [scale * named[0], *named[1:]], z
+        def rescaled(part, **how):
+            named, *read = forward(part, **how)
+            return [scale * named[0], *named[1:]], *read
 
         state.train.forward = rescaled
         state.train.by_gramians([(state.sampler.draw(), None)])

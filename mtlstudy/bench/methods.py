@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
-from ..gradients import gramian, representation_gradients, task_gradients
+from ..gradients import gramian, task_gradients
 from ..nash import Status
 from ..nash_reference import ccp
 from ..shelf import entry
@@ -83,12 +83,11 @@ def mean_loss(problem: Problem) -> Call:
 
 def limit(problem: Problem) -> Call:
     """What no method that needs every task's gradient can go below: one forward, each loss differentiated to z through its own
-    head, K backward passes through the trunk; the results are dropped and nothing is updated."""
-    shared, own = problem.shared(), [problem.model.own_parameters(task.name) for task in problem.tasks]
+    head (all in one pass), K backward passes through the trunk; the results are dropped and nothing is updated."""
+    shared = problem.shared()
 
     def step() -> None:
-        losses, z = problem.losses()
-        to_z, _ = representation_gradients(losses, [z] * len(losses), own)
+        z, to_z = problem.pulled()
         for v in to_z:
             torch.autograd.grad(z, shared, v, retain_graph=True)
 
@@ -232,10 +231,8 @@ def made(found: dict[str, Method], fresh: Callable[[], Problem], where: str, not
 
 def exact(problem: Problem) -> Tensor:
     """M (K, K) of the model as it stands."""
-    losses, z = problem.losses()
-    zs = [z] * len(losses)
-    to_z, _ = representation_gradients(losses, zs, [problem.model.own_parameters(task.name) for task in problem.tasks])
-    return gramian(task_gradients(zs, to_z, problem.shared()))[0]
+    z, to_z = problem.pulled()
+    return gramian(task_gradients([z] * len(to_z), to_z, problem.shared()))[0]
 
 
 def error(a: Tensor, M: Tensor) -> float:

@@ -1,5 +1,6 @@
 """The models that are timed: K tasks over one of the package's backbones, hard sharing, linear heads, random data."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 from ..backbones import mlp, transformer
 from ..data.base import Split
 from ..errors import unknown
+from ..gradients import apart, representation_gradients
 from ..sharing.base import Sharing
 from ..shelf import entry
 from ..tasks import Task
@@ -43,11 +45,26 @@ class Problem:
         """The trunk's parameters."""
         return [p for block in self.model.shared_blocks().values() for p in block]
 
+    def encode(self) -> Tensor:
+        """The representation z (N, d) of the batch, which all tasks share."""
+        return self.model.encode(self.batch.inputs)[self.tasks[0].name]
+
+    def read(self, z: Sequence[Tensor]) -> list[Tensor]:
+        """K losses of the heads on what each of them reads."""
+        heads, targets = self.model.heads, self.batch.targets
+        return [task.loss(heads[task.name](rep), targets[task.name]) for task, rep in zip(self.tasks, z, strict=True)]
+
     def losses(self) -> tuple[list[Tensor], Tensor]:
         """K losses on the batch, and the representation z (N, d) that all heads read."""
-        model, z = self.model, self.model.encode(self.batch.inputs)
-        losses = [task.loss(model.heads[task.name](z[task.name]), self.batch.targets[task.name]) for task in self.tasks]
-        return losses, z[self.tasks[0].name]
+        z = self.encode()
+        return self.read([z] * len(self.tasks)), z
+
+    def pulled(self) -> tuple[Tensor, list[Tensor]]:
+        """z (N, d), and ∂L_t/∂z (N, d) of every task: the least that all task gradients begin with."""
+        z = self.encode()
+        each = apart([z] * len(self.tasks))
+        own = [self.model.own_parameters(task.name) for task in self.tasks]
+        return z, representation_gradients(self.read(each), each, own)[0]
 
 
 def make(
