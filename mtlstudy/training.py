@@ -35,7 +35,7 @@ from .step import Step
 from .weighting.base import Weights
 
 log = logging.getLogger("mtlstudy")
-RECORDS = 30  # recorded steps a run (every second one of a short run): weights, statuses, Gramian
+RECORDS = 20  # recorded steps a run (every second one of a short run): weights, statuses, Gramian
 LOOKED_AT = 1000  # validation examples on which learned gates are averaged
 
 
