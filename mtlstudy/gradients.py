@@ -59,6 +59,7 @@ def task_gradients(
             keep = keep_graph or t < K - 1
             grads = torch.autograd.grad(rep, shared, v, retain_graph=keep, materialize_grads=True)
             torch.cat([g.reshape(-1) for g in grads], out=J[t])
+            del grads  # so that the next task's take the same memory, which is still in the cache
         return J
     size = K if mode == "batched" else chunk
     for start in range(0, K, size):
@@ -66,6 +67,7 @@ def task_gradients(
         keep = keep_graph or start + size < K
         grads = torch.autograd.grad(z[0], shared, vectors, retain_graph=keep, is_grads_batched=True, materialize_grads=True)
         torch.cat([g.reshape(len(vectors), -1) for g in grads], 1, out=J[start : start + size])
+        del grads
     return J
 
 
