@@ -5,7 +5,7 @@ import torch
 
 from mtlstudy import RunConfig, fit, sharing
 from mtlstudy.errors import InputError
-from mtlstudy.training import Training
+from mtlstudy.selection import Selection
 
 FAMILIES = sharing.names()
 OPTIONS = {"hierarchical": {"depths": {"task1": 1}}}
@@ -60,7 +60,7 @@ def test_killed_and_resumed_to_the_same_bits(family, monkeypatch, tmp_path):
     monkeypatch.setenv("MTLSTUDY_RUNS", str(tmp_path / "again"))
     from mtlstudy import runs
 
-    save, evaluate, kills = runs.save, Training.evaluate, []
+    save, evaluate, kills = runs.save, Selection.evaluate, []
 
     def save_and_die(path, state):
         save(path, state)
@@ -68,14 +68,14 @@ def test_killed_and_resumed_to_the_same_bits(family, monkeypatch, tmp_path):
             kills.append(path.name)
             raise KeyboardInterrupt
 
-    def evaluate_and_die(self):
-        if self.step == 8 and "evaluation" not in kills:
+    def evaluate_and_die(self, step):
+        if step == 8 and "evaluation" not in kills:
             kills.append("evaluation")
             raise KeyboardInterrupt
-        return evaluate(self)
+        return evaluate(self, step)
 
     monkeypatch.setattr(runs, "save", save_and_die)
-    monkeypatch.setattr(Training, "evaluate", evaluate_and_die)
+    monkeypatch.setattr(Selection, "evaluate", evaluate_and_die)
     for _ in range(5):
         try:
             again = fit(config(family), progress=False)
