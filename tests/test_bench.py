@@ -214,10 +214,10 @@ def test_measured_rows():
 
 
 def test_the_memory_of_a_step_has_the_task_gradients_that_are_kept():
-    wide = partial(problems.make, "mlp", 6, width=128, depth=2, batch=2)
+    wide = partial(problems.make, "mlp", 6, width=512, depth=2, batch=2)
     J = 6 * sum(p.numel() for p in wide().shared()) * 4 / 1e6
     (row,) = step.measured("mlp", wide, {"nash_sequential": methods.OURS["nash_sequential"]}, 2, 1.0, "nash_sequential", [])
-    assert J < row["memory_mb"] < 4 * J  # beside J: itself in float64, and the direction
+    assert J < row["memory_mb"] < 3 * J
 
 
 def test_solvers_agree_on_a_well_conditioned_game():
