@@ -4,8 +4,8 @@
 import sys
 from pathlib import Path
 
-from mtlstudy.experiments import korean_settings as korean  # which of their data sets are on this machine
-from mtlstudy.labels import SHARINGS
+from mtlstudy.study import korean_settings as korean  # which of their data sets are on this machine
+from mtlstudy.study.format import SHARINGS
 
 PROFILE = config.get("profile", "quick")
 DEVICE = config.get("device", "auto")

@@ -11,13 +11,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from . import runs
-from .benchmarks import BENCHMARKS
-from .config import PROFILES, RunConfig
-from .distributed import leads
-from .errors import InputError
-from .settings import parse_seeds, parse_settings
-from .shelf import entry, names
+from mtlstudy.training import store as runs
+from mtlstudy.study.benchmarks import BENCHMARKS
+from mtlstudy.training.config import PROFILES, RunConfig
+from mtlstudy.training.parallel import leads
+from mtlstudy.errors import InputError
+from mtlstudy.training.settings import parse_seeds, parse_settings
+from mtlstudy.registry import entry, names
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Multi-task learning, compared honestly."
@@ -99,7 +99,7 @@ def study_of(
     jobs: int,
 ) -> None:
     """One study, and its reported runs as a table. own: what differs from the profile's own study."""
-    from .tuning import study
+    from mtlstudy.training.tune import study
 
     if own and name is None:  # the record of the profile's own study is not overwritten by a variation of it
         name = ".".join(
@@ -128,7 +128,7 @@ def mean_metric(run: runs.Run, split: str) -> str:
 @guarded
 def data_(name: Annotated[str | None, typer.Argument(help="download this one; without it: a list")] = None) -> None:
     """Which data sets are on this machine; with a name, download that one from the hub into the cache."""
-    from . import hub
+    from mtlstudy.data import _hub as hub
 
     if name is not None:
         hub.fetch(*entry("data", name).sources)
@@ -167,7 +167,7 @@ def table(
     profile: Annotated[str, typer.Option(help="quick or full")] = "quick",
 ) -> None:
     """Compute the csv of an experiment (missing runs are trained first) and the values that the texts quote."""
-    from .experiments import base
+    from mtlstudy.study import results as base
 
     frame = base.table(name, profile)
     typer.echo(f"{base.folder(profile) / name}.csv: {len(frame)} rows")
@@ -177,7 +177,7 @@ def table(
 @guarded
 def publish(profile: Annotated[str, typer.Option(help="quick or full")] = "quick") -> None:
     """Copy the computed results to book/results and write the README's table anew: what is published is what was computed."""
-    from .experiments.publish import publish as copy
+    from mtlstudy.study.publish import publish as copy
 
     for path in copy(profile):
         typer.echo(path)
@@ -194,7 +194,7 @@ def verify(
     for path, fault in faults:
         typer.echo(fault + (f"; moved to {runs.quarantine(path)}" if quarantine else ""), err=True)
     typer.echo(f"{len(runs.folders())} runs checked, {len(faults)} faulty")
-    from .experiments import base
+    from mtlstudy.study import results as base
 
     different = base.compare(profile)
     for line in different:
@@ -212,7 +212,7 @@ def bench(
     peer: Annotated[list[Path] | None, typer.Option(help="a checkout of nash-mtl or LibMTL to time as well")] = None,
 ) -> None:
     """Measure what a method costs beside its peers, as ratios within one run, and write the csv."""
-    from .bench import record
+    from mtlstudy.bench import record
 
     table, path, notes = record.measure(name, profile, device, peer or [])
     shown = Table(*record.SHOWN, title=f"{name}, {profile}")
@@ -232,7 +232,7 @@ def new(
     into: Annotated[Path | None, typer.Option(help="the checkout to write into; by default the one that runs this")] = None,
 ) -> None:
     """Write one file that is a small working method, to put your own in its place, and say what to do next."""
-    from .new import create
+    from mtlstudy.new import create
 
     for line in create(kind, name, into):
         typer.echo(line)

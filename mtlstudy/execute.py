@@ -10,9 +10,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from .errors import InputError, unknown
-from .runs import placed
-from .settings import parse_settings
+from mtlstudy.errors import InputError, unknown
+from mtlstudy.training.store import placed
+from mtlstudy.training.settings import parse_settings
 
 
 def execute(source: Path, target: Path, parameters: dict[str, Any]) -> Path:

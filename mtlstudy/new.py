@@ -8,9 +8,9 @@ import re
 from keyword import iskeyword
 from pathlib import Path
 
-from . import runs
-from .errors import InputError, unknown
-from .shelf import names
+from mtlstudy.training import store as runs
+from mtlstudy.errors import InputError, unknown
+from mtlstudy.registry import names
 
 PACKAGE = Path(__file__).parent
 

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 from synthetic_frames import DATA, study
 
-from mtlstudy import figures
-from mtlstudy.experiments import comparison, solver_values
+from mtlstudy.study.figures import comparison as figures
+from mtlstudy.study import weightings as comparison
+from mtlstudy.study import solver_values
 
 SPEED = {"newton": 2e-4, "conic": 5e-3, "ccp": 8e-2, "ccp_published": 4e-2}
 ORIGIN = {"profile": "quick", "seeds": [0, 1, 2], "device": "cpu", "date": "2026-01-02", "commit": "0123456", "python": "3.11.2",

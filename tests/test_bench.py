@@ -15,11 +15,11 @@ from typer.testing import CliRunner
 
 from mtlstudy import cli
 from mtlstudy.bench import BENCHES, methods, peers, probe, problems, record, scale, solver, step, timing, together, train
-from mtlstudy.config import RunConfig
+from mtlstudy.training.config import RunConfig
 from mtlstudy.errors import InputError
-from mtlstudy.experiments import korean_settings
-from mtlstudy.memory import peak
-from mtlstudy.shelf import entry
+from mtlstudy.study import korean_settings
+from mtlstudy.training.memory import peak
+from mtlstudy.registry import entry
 
 NASH_MTL = """
 import missing_helper

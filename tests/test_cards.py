@@ -2,7 +2,8 @@
 
 import pytest
 
-from mtlstudy import cards, hub
+from mtlstudy.data import _hub as hub
+from mtlstudy import cards
 from mtlstudy.data import nsmc
 
 EVIL = "<script>alert(1)</script> | **b** {{ x }} `c` $d$"

@@ -5,10 +5,10 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from mtlstudy import runs
+from mtlstudy.training.loop import store as runs
 from mtlstudy.cli import app
 from mtlstudy.errors import InputError
-from mtlstudy.settings import parse_seeds, parse_settings
+from mtlstudy.training.settings import parse_seeds, parse_settings
 
 SMALL = ["--set", "steps=20", "--set", "evaluations=2", "--set", "lr=0.003", "--set", "data.train=100"]
 

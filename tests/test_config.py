@@ -3,7 +3,7 @@
 import pytest
 
 from mtlstudy import InputError, RunConfig
-from mtlstudy import config as module
+from mtlstudy.training.loop import config as module
 
 BAD = [
     ({"data": "yeest"}, "data = 'yeest' is unknown; did you mean 'yeast'?"),

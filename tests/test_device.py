@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from mtlstudy import weighting
-from mtlstudy.backbones import cnn, mlp, text_cnn, transformer
+from mtlstudy.models.backbones import cnn, mlp, text_cnn, transformer
 from mtlstudy.data.base import Split
-from mtlstudy.nash import nash_weights
-from mtlstudy.sampling import Sampler
-from mtlstudy.sharing import shelf as sharing
-from mtlstudy.step import Step
-from mtlstudy.tasks import Task
+from mtlstudy.nash.newton import nash_weights
+from mtlstudy.training.sampling import Sampler
+from mtlstudy.models.sharing import shelf as sharing
+from mtlstudy.training.step import Step
+from mtlstudy.models.tasks import Task
 
 META = torch.device("meta")
 TASKS = (Task("a", "multiclass", 3), Task("b", "binary"), Task("c", "regression"))

@@ -11,10 +11,10 @@ from matplotlib.colors import to_hex
 from matplotlib.patches import FancyBboxPatch
 from pages import ROOT
 
-from mtlstudy import sharing
+from mtlstudy.models import sharing
 from mtlstudy.diagrams import describe, diagram, example, sentence, tint
 from mtlstudy.errors import InputError
-from mtlstudy.style import save
+from mtlstudy.study.figures.style import save
 from mtlstudy.wiring import wiring
 
 WORDS = {  # what the sentence on the drawn example must say

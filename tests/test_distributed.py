@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from mtlstudy import InputError, RunConfig, fit, runs
-from mtlstudy.distributed import Team
+from mtlstudy.training.loop import store as runs
+from mtlstudy import InputError, RunConfig, fit
+from mtlstudy.training.parallel import Team
 
 NEAR = {"config": 1e-4}  # its pseudo-inverse in float32 enlarges what rounding does
 SMALL = {"data": "synthetic", "steps": 12, "evaluations": 2, "data_options": {"train": 150}, "lr": 1e-3}
@@ -136,7 +137,7 @@ def test_a_team_killed_between_checkpoints_goes_on_to_the_same_bits(sharded, tmp
     whole = {name: (path / name).read_bytes() for name in files[:2]}
     final = weights(tmp_path / "runs", one)
     stop = (
-        "from mtlstudy.training import Training\nadvance = Training.advance\n"
+        "from mtlstudy.training.loop import Training\nadvance = Training.advance\n"
         "def stop(self, observe):\n    os._exit(9) if self.step == 10 else None\n    return advance(self, observe)\n"
         "Training.advance = stop"
     )

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from synthetic_frames import curves, study
 
-from mtlstudy import figures, style
+from mtlstudy.study.figures import comparison as figures
+from mtlstudy.study.figures import style
 from mtlstudy.errors import InputError
 
 

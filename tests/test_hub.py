@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mtlstudy import hub
-from mtlstudy.content import digest, kind
+from mtlstudy.data import _hub as hub
+from mtlstudy.data._content import digest, kind
 from mtlstudy.errors import InputError
-from mtlstudy.hub import MissingData, Source, available, fetch, pin, rows, shards
+from mtlstudy.data._hub import MissingData, Source, available, fetch, pin, rows, shards
 
 TABLE = pa.table({"text": ["가", "<b>나</b>", None, ""], "label": [0, 1, 1, 0], "more": [1.5, 2.5, 3.5, None]})
 
@@ -249,7 +249,7 @@ def test_a_hub_that_cannot_be_reached_is_one_line_and_offline_is_respected(place
     code = (
         "from pathlib import Path\n"
         "from mtlstudy.errors import InputError\n"
-        "from mtlstudy.hub import Source, fetch\n"
+        "from mtlstudy.data._hub import Source, fetch\n"
         "try: fetch(Source('some/set', 'default', 'main', {'train': ''}, ('text',), 3))\n"
         "except InputError as error: print(error)\n"
     )

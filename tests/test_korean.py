@@ -13,8 +13,8 @@ from mtlstudy import data
 from mtlstudy.data.klue import FILES, POS, RELATIONS, TASKS
 from mtlstudy.data.sentences import Texts
 from mtlstudy.errors import InputError
-from mtlstudy.hub import CONVERTED, MissingData
-from mtlstudy.tokens import SEPARATOR, clean
+from mtlstudy.data._hub import CONVERTED, MissingData
+from mtlstudy.data._text import SEPARATOR, clean
 
 SETS = ("nsmc", "kor_hate", "kor_3i4k", "kor_sts")
 MIRROR = os.environ.get("MTLSTUDY_DATA")

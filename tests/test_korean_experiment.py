@@ -12,15 +12,21 @@ import pytest
 import torch
 
 import mtlstudy as ms
-from mtlstudy import frames, tuning
-from mtlstudy.config import RunConfig
+from mtlstudy.study import frames
+from mtlstudy.training.loop import tune as tuning
+from mtlstudy.training.config import RunConfig
 from mtlstudy.data.sentences import Texts
 from mtlstudy.data.tagged import Sentences
 from mtlstudy.errors import InputError
-from mtlstudy.experiments import base, korean, korean_baselines, korean_outputs, korean_settings, korean_values
-from mtlstudy.settings import parse_settings
-from mtlstudy.shelf import entry
-from mtlstudy.tasks import Task
+from mtlstudy.study import results as base
+from mtlstudy.study import korean
+from mtlstudy.study import korean_baselines
+from mtlstudy.study import korean_outputs
+from mtlstudy.study import korean_settings
+from mtlstudy.study import korean_values
+from mtlstudy.training.settings import parse_settings
+from mtlstudy.registry import entry
+from mtlstudy.models.tasks import Task
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 HERE = korean_settings.here()

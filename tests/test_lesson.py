@@ -6,7 +6,8 @@ import pytest
 import torch
 
 import mtlstudy as ms
-from mtlstudy import data, lesson
+from mtlstudy.study import lesson
+from mtlstudy import data
 
 
 def load(seed=0):

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from synthetic_frames import study
 
-from mtlstudy import metrics
+from mtlstudy.study import metrics
 from mtlstudy.errors import InputError
 
 

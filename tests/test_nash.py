@@ -7,10 +7,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtlstudy import nash
+from mtlstudy.nash.newton import newton as nash
 from mtlstudy.errors import InputError
-from mtlstudy.nash import Status, nash_weights
-from mtlstudy.nash_reference import conic
+from mtlstudy.nash.newton import Status, nash_weights
+from mtlstudy.nash.reference import conic
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=60)
 settings.load_profile("repeatable")

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from mtlstudy.errors import InputError
-from mtlstudy.nash import nash_weights
-from mtlstudy.nash_reference import ccp, conic
+from mtlstudy.nash.newton import nash_weights
+from mtlstudy.nash.reference import ccp, conic
 
 
 def game(K, seed=0, spread=0.0):
@@ -118,5 +118,5 @@ def test_bad_powers_and_starts_are_refused():
 
 
 def test_cvxpy_is_imported_on_the_first_call_only():
-    code = "import sys, mtlstudy, mtlstudy.nash_reference; assert 'cvxpy' not in sys.modules"
+    code = "import sys, mtlstudy, mtlstudy.nash.reference; assert 'cvxpy' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

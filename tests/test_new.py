@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from mtlstudy import new, runs
+from mtlstudy.training.loop import store as runs
+from mtlstudy import new
 from mtlstudy.cli import app
-from mtlstudy.shelf import names
+from mtlstudy.registry import names
 
 ROOT = Path(__file__).parents[1]
 COUNT = "    count = {\n"

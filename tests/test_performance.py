@@ -11,8 +11,8 @@ import pytest
 
 import mtlstudy as ms
 from mtlstudy.bench import BENCHES, record
-from mtlstudy.experiments import performance_advice as rules
-from mtlstudy.experiments import publish
+from mtlstudy.study import performance_advice as rules
+from mtlstudy.study import publish
 
 performance = ms.experiments.performance
 tables = performance.tables

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mtlstudy import metrics
+from mtlstudy.study import metrics
 
 HIGHER = ("mIoU", "pixel accuracy", "within 11.25", "within 22.5", "within 30")
 TASKS = {"mIoU": "segmentation", "pixel accuracy": "segmentation", "absolute error": "depth", "relative error": "depth",

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 import torch
 
-from mtlstudy import data, hub
+from mtlstudy.data import _hub as hub
+from mtlstudy import data
 from mtlstudy.data import adult, korean_tagging, molecules, pairs, qm8, tagged, tox21, ud_english, wnut17
 from mtlstudy.errors import InputError
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtlstudy.data.base import Split
-from mtlstudy.sampling import Sampler, shares
+from mtlstudy.training.sampling import Sampler, shares
 
 
 def split(sizes):

@@ -11,12 +11,20 @@ import pandas as pd
 import pytest
 
 import mtlstudy as ms
-from mtlstudy import frames, style, tuning
-from mtlstudy.building import build
-from mtlstudy.config import RunConfig
+from mtlstudy.study import frames
+from mtlstudy.study.figures import style
+from mtlstudy.training.loop import tune as tuning
+from mtlstudy.training.build import build
+from mtlstudy.training.config import RunConfig
 from mtlstudy.errors import InputError
-from mtlstudy.experiments import base, comparison, paired, sharing, sharing_figures, sharing_learned, sharing_values
-from mtlstudy.labels import SHARINGS, family, place
+from mtlstudy.study import results as base
+from mtlstudy.study import weightings as comparison
+from mtlstudy.study import compare as paired
+from mtlstudy.study import sharings as sharing
+from mtlstudy.study.figures import sharing as sharing_figures
+from mtlstudy.study.figures import learned as sharing_learned
+from mtlstudy.study import sharing_values
+from mtlstudy.study.format import SHARINGS, family, place
 
 TASKS = [f"task{i}" for i in range(1, 7)]
 COST = {"single_task": (600, 60.0), "hard": (150, 10.0), "sparse": (120, 60.0)}

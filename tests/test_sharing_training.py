@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from mtlstudy import RunConfig, fit, sharing
+from mtlstudy.models import sharing
+from mtlstudy import RunConfig, fit
 from mtlstudy.errors import InputError
-from mtlstudy.selection import Selection
+from mtlstudy.training.selection import Selection
 
 FAMILIES = sharing.names()
 OPTIONS = {"hierarchical": {"depths": {"task1": 1}}}

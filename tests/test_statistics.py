@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from mtlstudy import statistics as s
+from mtlstudy.study import statistics as s
 from mtlstudy.errors import InputError
 
 

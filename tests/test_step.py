@@ -5,13 +5,15 @@ import shutil
 import pytest
 import torch
 
-from mtlstudy import InputError, RunConfig, fit, modes, runs, weighting
+from mtlstudy.training.loop import modes
+from mtlstudy.training.loop import store as runs
+from mtlstudy import InputError, RunConfig, fit, weighting
 from mtlstudy.bench.problems import make
-from mtlstudy.layers import Halves
-from mtlstudy.memory import peak
-from mtlstudy.sampling import Sampler
-from mtlstudy.step import Step
-from mtlstudy.training import Training
+from mtlstudy.models.layers import Halves
+from mtlstudy.training.memory import peak
+from mtlstudy.training.sampling import Sampler
+from mtlstudy.training.step import Step
+from mtlstudy.training.loop import Training
 
 SMALL = {"data": "synthetic", "steps": 12, "evaluations": 2, "data_options": {"train": 150}, "weighting": "nash", "lr": 1e-3}
 
@@ -92,7 +94,7 @@ def test_where_a_loss_is_not_finite_nothing_is_changed(fused):
 
 def test_the_mode_is_chosen_by_measurement_once_and_recorded(monkeypatch):
     asked, choose = [], modes.choose
-    monkeypatch.setattr("mtlstudy.modes.choose", lambda *a: asked.append(a) or choose(*a))
+    monkeypatch.setattr("mtlstudy.training.modes.choose", lambda *a: asked.append(a) or choose(*a))
     run = fit(RunConfig(mode="auto", **SMALL), progress=False)
     found = run.record["differentiation"]
     assert len(asked) == 1 and found["mode"] in found["ms"] and set(found["ms"]) == {"sequential", "chunked", "batched"}
@@ -107,7 +109,7 @@ def test_the_mode_is_chosen_by_measurement_once_and_recorded(monkeypatch):
 
 def test_a_resumed_run_keeps_the_mode_it_began_with(monkeypatch):
     config = RunConfig(mode="auto", **SMALL)
-    monkeypatch.setattr("mtlstudy.modes.choose", lambda *_: {"mode": "batched", "ms": {"batched": 1.0}, "mb": {}})
+    monkeypatch.setattr("mtlstudy.training.modes.choose", lambda *_: {"mode": "batched", "ms": {"batched": 1.0}, "mb": {}})
     advance = Training.advance
 
     def stop(self, observe):
@@ -118,7 +120,7 @@ def test_a_resumed_run_keeps_the_mode_it_began_with(monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Training, "advance", stop)
         fit(config, progress=False)
-    monkeypatch.setattr("mtlstudy.modes.choose", lambda *_: pytest.fail("chosen twice"))
+    monkeypatch.setattr("mtlstudy.training.modes.choose", lambda *_: pytest.fail("chosen twice"))
     assert fit(config, progress=False).record["differentiation"]["mode"] == "batched"
 
 

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 from synthetic_frames import study
 
-from mtlstudy import tables
+from mtlstudy.study import tables
 from mtlstudy.errors import InputError
-from mtlstudy.experiments import comparison
-from mtlstudy.experiments.phrases import verdict
+from mtlstudy.study import weightings as comparison
+from mtlstudy.study.phrases import verdict
 
 NASTY = pd.DataFrame({"a|b": ["<script>alert(1)</script>", "{{ evil }}", "line\nbreak | pipe"], "수": ["−1.0", "`x`", "*y*"]})
 

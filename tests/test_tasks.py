@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from mtlstudy.tasks import Task, auc
+from mtlstudy.models.tasks import Task, auc
 
 NAN = float("nan")
 CASES = [

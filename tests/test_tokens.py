@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from mtlstudy import tokens, vectors
+from mtlstudy.data import _text as tokens
+from mtlstudy.data import _vectors as vectors
 from mtlstudy.errors import InputError
-from mtlstudy.tokens import KINDS, SEPARATOR, clean, joined, train
+from mtlstudy.data._text import KINDS, SEPARATOR, clean, joined, train
 
 TEXTS = ["영화가 정말 재미있어요", "정말 지루한 영화", "<b>재미</b> 없어요ㅋㅋ", "영화 정말 좋아요", "\ufdd0 <none>"] * 2
 
@@ -99,7 +100,7 @@ def test_other_texts_options_or_lengths_are_other_entries_of_the_cache(cache):
 @pytest.mark.parametrize("kind", KINDS)
 def test_training_again_in_another_process_gives_the_same_tokeniser(kind, tmp_path):
     """Hash seeds of the library differ from process to process."""
-    code = f"from mtlstudy.tokens import _train; import hashlib; print(_train({TEXTS * 3!r}, {kind!r}, 60).to_str())"
+    code = f"from mtlstudy.data._text import _train; import hashlib; print(_train({TEXTS * 3!r}, {kind!r}, 60).to_str())"
     found = {subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout for _ in range(3)}
     assert len(found) == 1
 

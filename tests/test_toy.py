@@ -12,9 +12,11 @@ import torch
 from torchjd.aggregation import CAGradWeighting, MGDAWeighting, PCGradWeighting
 
 from mtlstudy import InputError, Status, nash_weights, weighting
-from mtlstudy.experiments import toy, toy_figures, toy_values
-from mtlstudy.style import save
-from mtlstudy.toy_problem import STARTS, TOLERANCE, front, gap, jacobian, losses, on_front
+from mtlstudy.study import toy
+from mtlstudy.study.figures import toy as toy_figures
+from mtlstudy.study import toy_values
+from mtlstudy.study.figures.style import save
+from mtlstudy.data._toy_problem import STARTS, TOLERANCE, front, gap, jacobian, losses, on_front
 
 ROOT = Path(__file__).parents[1]
 POINTS = 12 * torch.rand(200, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) - 6

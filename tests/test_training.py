@@ -5,8 +5,10 @@ import json
 import pytest
 import torch
 
-from mtlstudy import RunConfig, fit, runs, training
-from mtlstudy.config import TUNING_SEED
+from mtlstudy.training.loop import store as runs
+from mtlstudy.training.loop import loop as training
+from mtlstudy import RunConfig, fit
+from mtlstudy.training.config import TUNING_SEED
 from mtlstudy.weighting.base import LossWeighting
 
 SMALL = {"data": "synthetic", "steps": 40, "evaluations": 4, "data_options": {"train": 150}, "dropout": 0.2}

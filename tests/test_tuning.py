@@ -9,12 +9,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mtlstudy import RunConfig, frames, runs, tables, training, tuning
-from mtlstudy.config import PROFILES, TUNING_SEED
+from mtlstudy.study import frames
+from mtlstudy.training.loop import store as runs
+from mtlstudy.study import tables
+from mtlstudy.training.loop import loop as training
+from mtlstudy.training.loop import tune as tuning
+from mtlstudy import RunConfig
+from mtlstudy.training.config import PROFILES, TUNING_SEED
 from mtlstudy.errors import InputError
-from mtlstudy.experiments import comparison
-from mtlstudy.hub import MissingData
-from mtlstudy.tuning import candidates, study
+from mtlstudy.study import weightings as comparison
+from mtlstudy.data._hub import MissingData
+from mtlstudy.training.tune import candidates, study
 
 SMALL = {"data": "synthetic", "steps": 20, "evaluations": 2, "data_options": {"train": 100, "tasks": 3}}
 

@@ -13,10 +13,10 @@ from typing import Any
 import yaml
 from sphinx.util import logging
 
-from mtlstudy import sharing
+from mtlstudy.models import sharing
 from mtlstudy.diagrams import describe, diagram, example
-from mtlstudy.labels import number
-from mtlstudy.tables import escape
+from mtlstudy.study.format import number
+from mtlstudy.study.tables import escape
 
 log = logging.getLogger(__name__)
 FRONT = re.compile(r"\A---\n(.*?)\n---\n", re.DOTALL)

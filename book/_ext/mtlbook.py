@@ -21,10 +21,10 @@ from sphinx.errors import ConfigError
 from sphinx.util import logging
 
 from mtlstudy import cards, data
-from mtlstudy.config import PROFILES
-from mtlstudy.experiments.base import folder
-from mtlstudy.tables import escape
-from mtlstudy.tuning import LEARNING_RATES
+from mtlstudy.training.config import PROFILES
+from mtlstudy.study.results import folder
+from mtlstudy.study.tables import escape
+from mtlstudy.training.tune import LEARNING_RATES
 
 log = logging.getLogger(__name__)
 PROFILE = os.environ.get("MTLSTUDY_PROFILE", "quick")

@@ -13,15 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..errors import InputError
-from ..gradients import gramian, task_gradients
-from ..nash import Status
-from ..nash_reference import ccp
-from ..shelf import entry
-from ..step import Step
-from .peers import Peer, ready
-from .problems import Problem
-from .timing import Call
+from mtlstudy.errors import InputError
+from mtlstudy.gradients import gramian, task_gradients
+from mtlstudy.nash.newton import Status
+from mtlstudy.nash.reference import ccp
+from mtlstudy.registry import entry
+from mtlstudy.training.step import Step
+from mtlstudy.bench.peers import Peer, ready
+from mtlstudy.bench.problems import Problem
+from mtlstudy.bench.timing import Call
 
 RATE = 1e-4
 

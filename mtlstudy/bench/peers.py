@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..errors import InputError
-from .problems import Problem
+from mtlstudy.errors import InputError
+from mtlstudy.bench.problems import Problem
 
 Array = NDArray[np.float64]
 KNOWN = {"nash-mtl": ("methods.weight_methods", "NashMTL"), "LibMTL": ("LibMTL.weighting.Nash_MTL", "Nash_MTL")}

@@ -7,9 +7,9 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any
 
-from ..clock import wait
-from ..errors import InputError
-from .timing import once
+from mtlstudy.training.clock import wait
+from mtlstudy.errors import InputError
+from mtlstudy.bench.timing import once
 
 SECONDS = 60.0
 """What a call may take."""

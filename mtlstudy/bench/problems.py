@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..backbones import mlp, transformer
-from ..data.base import Split
-from ..errors import unknown
-from ..gradients import apart, representation_gradients
-from ..sharing.base import Sharing
-from ..shelf import entry
-from ..tasks import Task
+from mtlstudy.models.backbones import mlp, transformer
+from mtlstudy.data.base import Split
+from mtlstudy.errors import unknown
+from mtlstudy.gradients import apart, representation_gradients
+from mtlstudy.models.sharing.base import Sharing
+from mtlstudy.registry import entry
+from mtlstudy.models.tasks import Task
 
 CLASSES = 10
 

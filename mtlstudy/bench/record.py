@@ -19,11 +19,11 @@ from typing import Any
 import pandas as pd
 import torch
 
-from .. import runs
-from ..config import PROFILES, resolve_device
-from ..errors import InputError, unknown
-from . import BENCHES
-from .peers import peer
+from mtlstudy.training import store as runs
+from mtlstudy.training.config import PROFILES, resolve_device
+from mtlstudy.errors import InputError, unknown
+from mtlstudy.bench import BENCHES
+from mtlstudy.bench.peers import peer
 
 COLUMNS = (
     "part", "problem", "method", "K", "parameters", "length", "batch", "ms", "ms_low", "ms_high", "ratio", "ratio_low",

@@ -15,12 +15,14 @@ import numpy as np
 import pandas as pd
 from scipy.stats import linregress
 
-from . import record, solver, timing
-from .methods import available
-from .peers import Peer, peer
-from .probe import tried
-from .problems import make
-from .step import measured
+from mtlstudy.bench import record
+from mtlstudy.bench import solver
+from mtlstudy.bench import timing
+from mtlstudy.bench.methods import available
+from mtlstudy.bench.peers import Peer, peer
+from mtlstudy.bench.probe import tried
+from mtlstudy.bench.problems import make
+from mtlstudy.bench.step import measured
 
 BASELINE = {"K": "mean_loss", "parameters": "mean_loss", "length": "mean_loss", "solver": "newton"}
 SIZES: Mapping[str, Mapping[str, tuple[int, ...]]] = {

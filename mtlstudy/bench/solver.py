@@ -21,13 +21,14 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from .. import nash_reference
-from ..errors import InputError
-from ..experiments.solver import SEEDS, SIZES, residual, stress
-from ..nash import Status, nash_weights
-from ..nash_reference import ccp, conic
-from . import record, timing
-from .peers import Peer, ready
+from mtlstudy.nash import reference as nash_reference
+from mtlstudy.errors import InputError
+from mtlstudy.study.solver import SEEDS, SIZES, residual, stress
+from mtlstudy.nash.newton import Status, nash_weights
+from mtlstudy.nash.reference import ccp, conic
+from mtlstudy.bench import record
+from mtlstudy.bench import timing
+from mtlstudy.bench.peers import Peer, ready
 
 BASELINE = {"single": "newton", "batched": "one_by_one", **dict.fromkeys(("stress", "stress_family", "stress_bound"), "newton")}
 Array = NDArray[np.float64]

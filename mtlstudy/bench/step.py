@@ -13,11 +13,12 @@ from typing import Any
 
 import pandas as pd
 
-from ..memory import peak
-from . import record, timing
-from .methods import PARTS, Answer, Method, available, error, exact, made
-from .peers import Peer
-from .problems import Problem, make
+from mtlstudy.training.memory import peak
+from mtlstudy.bench import record
+from mtlstudy.bench import timing
+from mtlstudy.bench.methods import PARTS, Answer, Method, available, error, exact, made
+from mtlstudy.bench.peers import Peer
+from mtlstudy.bench.problems import Problem, make
 
 BASELINE = {"mlp": "limit", "transformer": "limit"}
 SIZES = (2, 4, 8, 11)

@@ -13,8 +13,8 @@ from typing import Any
 
 import pandas as pd
 
-from ..clock import wait
-from ..errors import InputError
+from mtlstudy.training.clock import wait
+from mtlstudy.errors import InputError
 
 Call = Callable[[], object]
 LEAST = 3

@@ -14,12 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, grad, jacrev, stack_module_state, vmap
 
-from ..building import adam, build
-from ..config import RunConfig
-from ..errors import InputError
-from ..nash import nash_weights
-from ..sampling import Sampler
-from ..step import Step
+from mtlstudy.training.build import adam, build
+from mtlstudy.training.config import RunConfig
+from mtlstudy.errors import InputError
+from mtlstudy.nash.newton import nash_weights
+from mtlstudy.training.sampling import Sampler
+from mtlstudy.training.step import Step
 
 Parameters = dict[str, Tensor]
 

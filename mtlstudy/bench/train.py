@@ -23,14 +23,15 @@ from unittest.mock import patch
 import pandas as pd
 import torch
 
-from ..config import PROFILES, RunConfig
-from ..experiments import korean_settings
-from ..shelf import entry
-from ..training import Training
-from ..tuning import study
-from . import record, timing
-from .peers import Peer
-from .together import Apart, Together, difference
+from mtlstudy.training.config import PROFILES, RunConfig
+from mtlstudy.study import korean_settings
+from mtlstudy.registry import entry
+from mtlstudy.training.loop import Training
+from mtlstudy.training.tune import study
+from mtlstudy.bench import record
+from mtlstudy.bench import timing
+from mtlstudy.bench.peers import Peer
+from mtlstudy.bench.together import Apart, Together, difference
 
 BASELINE = {"loop": "step", "shares": "run", "jobs": "jobs_1", "seeds": "one_by_one"}
 DATA_SETS = {"quick": ("multi_mnist", "yeast"), "full": ("multi_mnist", "yeast", "korean_sentences")}

@@ -1,6 +1,6 @@
 """Data sets: one file each, found by itself. `names()` lists them, `get(name)` gives the class."""
 
-from .base import Data, Split, Splits, shelf
+from mtlstudy.data.base import Data, Split, Splits, registry
 
-names, get = shelf.names, shelf.get
+names, get = registry.names, registry.get
 __all__ = ["Data", "Split", "Splits", "get", "names"]

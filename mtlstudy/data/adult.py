@@ -14,10 +14,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..hub import CONVERTED, Source, pin, rows
-from ..shelf import Options
-from ..tasks import Task
-from .base import Data, Split, Splits, divide, shelf
+from mtlstudy.data._hub import CONVERTED, Source, pin, rows
+from mtlstudy.registry import Options
+from mtlstudy.models.tasks import Task
+from mtlstudy.data.base import Data, Split, Splits, divide, registry
 
 NUMBERS = ("age", "hours.per.week")
 SKEWED = ("capital.gain", "capital.loss")  # log(1 + x)
@@ -47,7 +47,7 @@ def people(split: str) -> pd.DataFrame:
     return frame
 
 
-@shelf.register("adult")
+@registry.register("adult")
 class Adult(Data):
     """Binary tasks income (> 50K), marital (never married) and education (bachelor's degree or more)."""
 

@@ -11,13 +11,13 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from ..backbones import Backbone, cnn, mlp, text_cnn, transformer
-from ..config import RunConfig
-from ..errors import InputError
-from ..hub import Source, available
-from ..shelf import Options as NoOptions
-from ..shelf import Shelf
-from ..tasks import Inputs, Task
+from mtlstudy.models.backbones import Backbone, cnn, mlp, text_cnn, transformer
+from mtlstudy.training.config import RunConfig
+from mtlstudy.errors import InputError
+from mtlstudy.data._hub import Source, available
+from mtlstudy.registry import Options as NoOptions
+from mtlstudy.registry import Registry
+from mtlstudy.models.tasks import Inputs, Task
 
 BACKBONES = {"vector": ("mlp",), "image": ("cnn",), "tokens": ("text_cnn", "transformer")}
 
@@ -96,7 +96,7 @@ class Data:
     """The hub files it is read from."""
 
     Options: ClassVar[type[NoOptions]] = NoOptions
-    """Its options: a subclass of `mtlstudy.shelf.Options`."""
+    """Its options: a subclass of `mtlstudy.registry.Options`."""
 
     def __init__(self, options: NoOptions) -> None:
         self.options: Any = options
@@ -142,7 +142,7 @@ class Data:
         return {task.name: nn.Linear(width, task.outputs) for task in self.tasks}
 
 
-shelf: Shelf[type[Data]] = Shelf("mtlstudy.data")
+registry: Registry[type[Data]] = Registry("data")
 
 
 @cache

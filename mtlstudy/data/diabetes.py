@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..tasks import Task
-from .base import Data, Split, Splits, divide, embedded, shelf
+from mtlstudy.models.tasks import Task
+from mtlstudy.data.base import Data, Split, Splits, divide, embedded, registry
 
 AGE, SEX = 0, 1  # columns of the file; then bmi, bp, s1 … s6
 PROGRESSION = "8e53f65eb811df43c206f3534bb3af0e5fed213bc37ed6ba36310157d6023803"  # digest of the second file
@@ -28,7 +28,7 @@ def _table() -> tuple[Tensor, Tensor]:
     return values[:, SEX + 1 :], values[:, [SEX, AGE]]
 
 
-@shelf.register("diabetes")
+@registry.register("diabetes")
 class Diabetes(Data):
     """Sex and age over the same 9 inputs; inputs are standardised by the training patients, age by all but the test patients."""
 

@@ -12,12 +12,12 @@ from typing import Any, Literal
 
 import torch
 
-from ..hub import Source, pin, rows
-from ..tasks import Task
-from ..tokens import clean
-from . import tagged
-from .base import Splits, divide, shelf
-from .sentences import Length, Sentences, Texts
+from mtlstudy.data._hub import Source, pin, rows
+from mtlstudy.models.tasks import Task
+from mtlstudy.data._text import clean
+from mtlstudy.data import tagged
+from mtlstudy.data.base import Splits, divide, registry
+from mtlstudy.data.sentences import Length, Sentences, Texts
 
 MORPHEMES = {"N": "NG NP NB P R A", "V": "V A X CP CN", "M": "MA MD MN AG AJ", "I": "C", "J": "C KS KC KG KO KB KV KQ X"}
 MORPHEMES |= {"E": "P F C TN TM", "X": "PN SN SV SA R", "S": "F P S E O L H W N"}
@@ -56,7 +56,7 @@ TASKS: Mapping[str, tuple[Task, ...]] = MappingProxyType(
 )
 
 
-@shelf.register("klue")
+@registry.register("klue")
 class Klue(Sentences):
     """The tasks of one of the configs ynat, nli, sts, re (a label a text or pair), ner and dp (a label a token)."""
 

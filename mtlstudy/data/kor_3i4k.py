@@ -4,10 +4,10 @@ Source: Cho, Lee, Yoon & Kim, *Speech Intention Understanding in a Head-final La
 utterances also stand in the training file, in 1,048 of its rows: those are dropped from training.
 """
 
-from ..hub import CONVERTED, Source, pin
-from ..tasks import Task
-from .base import shelf
-from .sentences import Length, Sentences
+from mtlstudy.data._hub import CONVERTED, Source, pin
+from mtlstudy.models.tasks import Task
+from mtlstudy.data.base import registry
+from mtlstudy.data.sentences import Length, Sentences
 
 FILE = Source(
     hub_id="kor_3i4k",
@@ -22,7 +22,7 @@ FILE = Source(
 )
 
 
-@shelf.register("kor_3i4k")
+@registry.register("kor_3i4k")
 class Kor3i4k(Sentences):
     """One task, intention (7 classes); the metric is the accuracy."""
 

@@ -5,10 +5,10 @@ Source: Moon, Cho & Lee, *BEEP! Korean Corpus of Online News Comments for Toxic 
 the same as the bias "gender" in every row: it is redundant, and no task.
 """
 
-from ..hub import CONVERTED, Source, pin
-from ..tasks import Task
-from .base import shelf
-from .sentences import Sentences
+from mtlstudy.data._hub import CONVERTED, Source, pin
+from mtlstudy.models.tasks import Task
+from mtlstudy.data.base import registry
+from mtlstudy.data.sentences import Sentences
 
 FILE = Source(
     hub_id="inmoonlight/kor_hate",
@@ -23,7 +23,7 @@ FILE = Source(
 )
 
 
-@shelf.register("kor_hate")
+@registry.register("kor_hate")
 class KorHate(Sentences):
     """Tasks hate (3 classes) and bias (3: none, gender, other); the metric is the macro F1."""
 

@@ -5,10 +5,10 @@ arXiv 1708.00055. Training pairs are machine-translated, validation and test pai
 with a separator between its sentences.
 """
 
-from ..hub import CONVERTED, Source, pin
-from ..tasks import Task
-from .base import shelf
-from .sentences import Length, Sentences
+from mtlstudy.data._hub import CONVERTED, Source, pin
+from mtlstudy.models.tasks import Task
+from mtlstudy.data.base import registry
+from mtlstudy.data.sentences import Length, Sentences
 
 FILE = Source(
     hub_id="kakaobrain/kor_nlu",
@@ -24,7 +24,7 @@ FILE = Source(
 )
 
 
-@shelf.register("kor_sts")
+@registry.register("kor_sts")
 class KorSts(Sentences):
     """One task, similarity, standardised by the training pairs; the metric is Spearman's correlation."""
 

@@ -4,19 +4,19 @@ Source: this study, over `nsmc`, `kor_hate`, `kor_3i4k` and `kor_sts`. Hate and 
 alike. One tokeniser is trained on the training texts of all four.
 """
 
-from ..hub import pin
-from ..tasks import Task
-from .base import Data, Split, Splits, shelf
-from .kor_3i4k import Kor3i4k
-from .kor_hate import KorHate
-from .kor_sts import KorSts
-from .nsmc import Nsmc
-from .sentences import Length, Sentences, answers, represent
+from mtlstudy.data._hub import pin
+from mtlstudy.models.tasks import Task
+from mtlstudy.data.base import Data, Split, Splits, registry
+from mtlstudy.data.kor_3i4k import Kor3i4k
+from mtlstudy.data.kor_hate import KorHate
+from mtlstudy.data.kor_sts import KorSts
+from mtlstudy.data.nsmc import Nsmc
+from mtlstudy.data.sentences import Length, Sentences, answers, represent
 
 MEMBERS: tuple[type[Sentences], ...] = (Nsmc, KorHate, Kor3i4k, KorSts)
 
 
-@shelf.register("korean_sentences")
+@registry.register("korean_sentences")
 class KoreanSentences(Data):
     """Tasks sentiment, hate, bias, intention and similarity; each with the metric of its own data set."""
 

@@ -8,10 +8,10 @@ training or validation sentence stands in either test.
 
 from typing import Literal
 
-from ..hub import pin
-from ..tasks import Task
-from .base import shelf
-from .tagged import GSD, KAIST, Columns, Sentences, Tagged, apart, first_tag, read, relations
+from mtlstudy.data._hub import pin
+from mtlstudy.models.tasks import Task
+from mtlstudy.data.base import registry
+from mtlstudy.data.tagged import GSD, KAIST, Columns, Sentences, Tagged, apart, first_tag, read, relations
 
 CLASSES = {  # class of a morpheme → its tags in Kaist's set (small letters) and in Sejong's
     "noun": "ncn ncpa ncps NNG XR",
@@ -40,7 +40,7 @@ COLUMNS: Columns = (
 )
 
 
-@shelf.register("korean_tagging")
+@registry.register("korean_tagging")
 class KoreanTagging(Tagged):
     """Tasks upos, xpos (17 classes) and deprel, low to high, over the same words; the metric is the accuracy over words."""
 

@@ -17,8 +17,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..errors import InputError
-from .base import divide
+from mtlstudy.errors import InputError
+from mtlstudy.data.base import divide
 
 Features = Literal["ngrams", "morgan"]
 TrainSize = Annotated[int, Field(ge=10)] | None
@@ -31,7 +31,7 @@ def features(smiles: tuple[str, ...], kind: Features) -> Tensor:
 
 
 def _ngrams(smiles: tuple[str, ...]) -> Tensor:
-    from sklearn.feature_extraction.text import HashingVectorizer  # here: importing the shelf must stay cheap
+    from sklearn.feature_extraction.text import HashingVectorizer  # here: importing the registry must stay cheap
 
     count = HashingVectorizer(
         analyzer="char", ngram_range=(1, 3), n_features=1024, lowercase=False, alternate_sign=False, norm=None, dtype=np.float32

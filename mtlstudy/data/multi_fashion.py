@@ -4,12 +4,12 @@ Source: Lin et al., *Pareto Multi-Task Learning*, NeurIPS 2019, arXiv 1912.12854
 Made as `multi_mnist_full` is (see `mtlstudy.data.pairs`).
 """
 
-from ..hub import pin
-from .base import shelf
-from .pairs import FASHION_MNIST, NOTES, Pairs
+from mtlstudy.data._hub import pin
+from mtlstudy.data.base import registry
+from mtlstudy.data.pairs import FASHION_MNIST, NOTES, Pairs
 
 
-@shelf.register("multi_fashion")
+@registry.register("multi_fashion")
 class MultiFashion(Pairs):
     """Tasks left and right, 10 classes each, inputs (1, 36, 36)."""
 

@@ -12,10 +12,10 @@ import pandas as pd
 import torch
 from pydantic import Field
 
-from ..shelf import Options
-from ..tasks import Task
-from .base import Data, Splits, divide, embedded, shelf
-from .pairs import Labelled, overlay
+from mtlstudy.registry import Options
+from mtlstudy.models.tasks import Task
+from mtlstudy.data.base import Data, Splits, divide, embedded, registry
+from mtlstudy.data.pairs import Labelled, overlay
 
 
 @cache
@@ -25,7 +25,7 @@ def _digits() -> Labelled:
     return Labelled(values[:, :-1].reshape(-1, 28, 28).byte(), values[:, -1].long())
 
 
-@shelf.register("multi_mnist")
+@registry.register("multi_mnist")
 class MultiMnist(Data):
     """Tasks left and right, 10 classes each, inputs (1, 36, 36)."""
 

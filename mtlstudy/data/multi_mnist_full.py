@@ -4,12 +4,12 @@ Source: Sener & Koltun, NeurIPS 2018, arXiv 1810.04650 (see `mtlstudy.data.pairs
 validation pairs of the other 10,000, test pairs of MNIST's own test images.
 """
 
-from ..hub import pin
-from .base import shelf
-from .pairs import MNIST, NOTES, Pairs
+from mtlstudy.data._hub import pin
+from mtlstudy.data.base import registry
+from mtlstudy.data.pairs import MNIST, NOTES, Pairs
 
 
-@shelf.register("multi_mnist_full")
+@registry.register("multi_mnist_full")
 class MultiMnistFull(Pairs):
     """Tasks left and right, 10 classes each, inputs (1, 36, 36)."""
 

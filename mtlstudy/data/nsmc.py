@@ -5,10 +5,10 @@ in 3,512 of its rows: those are dropped from training. The label is a function o
 second task.
 """
 
-from ..hub import CONVERTED, Source, pin
-from ..tasks import Task
-from .base import shelf
-from .sentences import Sentences
+from mtlstudy.data._hub import CONVERTED, Source, pin
+from mtlstudy.models.tasks import Task
+from mtlstudy.data.base import registry
+from mtlstudy.data.sentences import Sentences
 
 FILE = Source(
     hub_id="e9t/nsmc",
@@ -23,7 +23,7 @@ FILE = Source(
 )
 
 
-@shelf.register("nsmc")
+@registry.register("nsmc")
 class Nsmc(Sentences):
     """One task, sentiment: 0 disliked, 1 liked; the metric is the accuracy."""
 

@@ -15,10 +15,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from .. import hub
-from ..shelf import Options
-from ..tasks import Task
-from .base import Data, Split, Splits, divide
+from mtlstudy.data import _hub as hub
+from mtlstudy.registry import Options
+from mtlstudy.models.tasks import Task
+from mtlstudy.data.base import Data, Split, Splits, divide
 
 MNIST = hub.Source(
     hub_id="ylecun/mnist",
@@ -74,7 +74,7 @@ def images(source: hub.Source, split: str) -> Labelled:
     """All images of a file, decoded once and then kept in the cache, under the digest of what they were decoded from."""
     file = hub.cache("images") / f"{source.splits[split]}.pt"
     if not file.is_file():
-        from PIL import Image  # here: importing the shelf must stay cheap
+        from PIL import Image  # here: importing the registry must stay cheap
 
         frame = hub.rows(source, split).to_pandas()
         pixels = np.stack([np.asarray(Image.open(io.BytesIO(image["bytes"]))) for image in frame["image"]])

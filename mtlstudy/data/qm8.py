@@ -12,11 +12,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ..hub import CONVERTED, Source, pin, rows
-from ..shelf import Options
-from ..tasks import Task
-from .base import Data, Split, Splits, shelf
-from .molecules import Features, TrainSize, divide_molecules, features
+from mtlstudy.data._hub import CONVERTED, Source, pin, rows
+from mtlstudy.registry import Options
+from mtlstudy.models.tasks import Task
+from mtlstudy.data.base import Data, Split, Splits, registry
+from mtlstudy.data.molecules import Features, TrainSize, divide_molecules, features
 
 PROPERTIES = ("E1", "E2", "f1", "f2")
 DISTINCT = tuple(f"{p}-{method}" for method in ("CC2", "PBE0", "CAM") for p in PROPERTIES)
@@ -50,7 +50,7 @@ def _table() -> tuple[tuple[str, ...], Tensor]:
     return tuple(frame["smiles"]), torch.tensor(frame[[_column(t) for t in TARGETS["all"]]].to_numpy(dtype="float64"))
 
 
-@shelf.register("qm8")
+@registry.register("qm8")
 class Qm8(Data):
     """12 regression tasks (by default), standardised by the training molecules; the metric is the mean absolute error."""
 

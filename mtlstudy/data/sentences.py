@@ -14,12 +14,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..hub import Source, rows
-from ..shelf import Options
-from ..tasks import Task
-from ..tokens import KINDS, Kind, clean, train
-from ..vectors import vectors
-from .base import Data, Split, Splits, divide
+from mtlstudy.data._hub import Source, rows
+from mtlstudy.registry import Options
+from mtlstudy.models.tasks import Task
+from mtlstudy.data._text import KINDS, Kind, clean, train
+from mtlstudy.data._vectors import vectors
+from mtlstudy.data.base import Data, Split, Splits, divide
 
 Size = Annotated[int, Field(ge=10)] | None
 Length = Annotated[int, Field(ge=8, le=512)]

@@ -14,12 +14,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..shelf import Options
-from ..tasks import Task
-from .base import Data, Split, Splits, shelf
+from mtlstudy.registry import Options
+from mtlstudy.models.tasks import Task
+from mtlstudy.data.base import Data, Split, Splits, registry
 
 
-@shelf.register("synthetic")
+@registry.register("synthetic")
 class Synthetic(Data):
     """K regression tasks in hidden groups."""
 

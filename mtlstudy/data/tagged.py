@@ -20,10 +20,10 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from ..hub import CONVERTED, Source, rows
-from ..shelf import Options
-from ..tasks import Task
-from .base import Data, Split, Splits, divide
+from mtlstudy.data._hub import CONVERTED, Source, rows
+from mtlstudy.registry import Options
+from mtlstudy.models.tasks import Task
+from mtlstudy.data.base import Data, Split, Splits, divide
 
 UD = "universal_dependencies"
 UD_COLUMNS = ("tokens", "upos", "xpos", "deprel")

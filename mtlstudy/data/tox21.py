@@ -9,11 +9,11 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from ..hub import CONVERTED, Source, pin, rows
-from ..shelf import Options
-from ..tasks import Task
-from .base import Data, Split, Splits, shelf
-from .molecules import Features, TrainSize, divide_molecules, features
+from mtlstudy.data._hub import CONVERTED, Source, pin, rows
+from mtlstudy.registry import Options
+from mtlstudy.models.tasks import Task
+from mtlstudy.data.base import Data, Split, Splits, registry
+from mtlstudy.data.molecules import Features, TrainSize, divide_molecules, features
 
 ASSAYS = (
     *("NR-AR", "NR-AR-LBD", "NR-AhR", "NR-Aromatase", "NR-ER", "NR-ER-LBD", "NR-PPAR-gamma"),
@@ -37,7 +37,7 @@ def _table() -> tuple[tuple[str, ...], Tensor]:
     return tuple(frame["smiles"]), torch.tensor(frame[list(ASSAYS)].to_numpy(dtype="float32"))
 
 
-@shelf.register("tox21")
+@registry.register("tox21")
 class Tox21(Data):
     """12 binary tasks; the metric is the AUC over the compounds that have a label."""
 

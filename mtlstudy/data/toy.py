@@ -7,11 +7,11 @@ Source: Navon et al., ICML 2022, arXiv 2202.01017, figure 1, after Liu et al., N
 import torch
 from torch import Tensor, nn
 
-from ..backbones import Backbone, Stage
-from ..config import RunConfig
-from ..tasks import Task
-from ..toy_problem import STARTS, losses
-from .base import Data, Split, Splits, shelf
+from mtlstudy.models.backbones import Backbone, Stage
+from mtlstudy.training.config import RunConfig
+from mtlstudy.models.tasks import Task
+from mtlstudy.data._toy_problem import STARTS, losses
+from mtlstudy.data.base import Data, Split, Splits, registry
 
 
 class Point(nn.Module):
@@ -38,7 +38,7 @@ class Loss(nn.Module):
         return losses(x)[..., self.t, None]
 
 
-@shelf.register("toy")
+@registry.register("toy")
 class Toy(Data):
     """Tasks l1 and l2, whose outputs are the losses themselves."""
 

@@ -4,10 +4,10 @@ Source: Silveira et al., *A Gold Standard Dependency Corpus for English*, LREC 2
 the tags of the Penn Treebank. How words become token numbers: see `mtlstudy.data.tagged`.
 """
 
-from ..hub import CONVERTED, Source, pin
-from ..tasks import Task
-from .base import shelf
-from .tagged import UD, UD_COLUMNS, Columns, Sentences, Tagged, apart, read, relations
+from mtlstudy.data._hub import CONVERTED, Source, pin
+from mtlstudy.models.tasks import Task
+from mtlstudy.data.base import registry
+from mtlstudy.data.tagged import UD, UD_COLUMNS, Columns, Sentences, Tagged, apart, read, relations
 
 EWT = Source(
     hub_id=UD,
@@ -24,7 +24,7 @@ EWT = Source(
 COLUMNS: Columns = (("upos", "upos", str), ("xpos", "xpos", str), ("deprel", "deprel", str))
 
 
-@shelf.register("ud_english")
+@registry.register("ud_english")
 class UdEnglish(Tagged):
     """Tasks upos, xpos and deprel, low to high, over the same words; the metric is the accuracy over words."""
 

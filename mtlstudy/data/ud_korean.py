@@ -8,17 +8,17 @@ tag sets there (Kaist's and Sejong's). How words become token numbers: see `mtls
 
 from typing import Literal
 
-from ..hub import pin
-from ..tasks import Task
-from .base import shelf
-from .tagged import GSD, KAIST, Columns, Sentences, Tagged, apart, first_tag, read, relations
+from mtlstudy.data._hub import pin
+from mtlstudy.models.tasks import Task
+from mtlstudy.data.base import registry
+from mtlstudy.data.tagged import GSD, KAIST, Columns, Sentences, Tagged, apart, first_tag, read, relations
 
 COLUMNS: Columns = (("upos", "upos", str), ("xpos", "xpos", first_tag), ("deprel", "deprel", str))
 TREEBANKS = {"kaist_lrec2018": (KAIST, (17, 44, 30)), "gsd": (GSD, (16, 39, 28))}
 """Source, and labels of the three tasks in the training sentences."""
 
 
-@shelf.register("ud_korean")
+@registry.register("ud_korean")
 class UdKorean(Tagged):
     """Tasks upos, xpos and deprel, low to high, over the same words; the metric is the accuracy over words."""
 

@@ -6,10 +6,10 @@ metric is the macro F1 over the tags, O included. That is not the F1 over whole 
 token numbers: see `mtlstudy.data.tagged`.
 """
 
-from ..hub import CONVERTED, Source, pin
-from ..tasks import Task
-from .base import shelf
-from .tagged import Columns, Sentences, Tagged, apart, read
+from mtlstudy.data._hub import CONVERTED, Source, pin
+from mtlstudy.models.tasks import Task
+from mtlstudy.data.base import registry
+from mtlstudy.data.tagged import Columns, Sentences, Tagged, apart, read
 
 KINDS = ("corporation", "creative-work", "group", "location", "person", "product")
 TAGS = ("O", *(f"{place}-{kind}" for kind in KINDS for place in "BI"))
@@ -28,7 +28,7 @@ FILE = Source(
 COLUMNS: Columns = (("ner", "ner_tags", TAGS.__getitem__),)
 
 
-@shelf.register("wnut17")
+@registry.register("wnut17")
 class Wnut17(Tagged):
     """One task, ner; the metric is the macro F1 over the 13 tags."""
 

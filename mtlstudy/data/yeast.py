@@ -10,8 +10,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from ..tasks import Task
-from .base import Data, Split, Splits, divide, embedded, shelf
+from mtlstudy.models.tasks import Task
+from mtlstudy.data.base import Data, Split, Splits, divide, embedded, registry
 
 
 @cache
@@ -21,7 +21,7 @@ def _table() -> tuple[Tensor, Tensor]:
     return values[:, :103], values[:, 103:]
 
 
-@shelf.register("yeast")
+@registry.register("yeast")
 class Yeast(Data):
     """14 binary tasks over the same 103 inputs, standardised by the training genes."""
 

@@ -1,6 +1,6 @@
 """Weightings: one file each, found by itself. `names()` lists them, `get(name)` gives the class."""
 
-from .base import LossWeighting, Weighting, Weights, shelf
+from mtlstudy.weighting.base import LossWeighting, Weighting, Weights, registry
 
-names, get = shelf.names, shelf.get
+names, get = registry.names, registry.get
 __all__ = ["LossWeighting", "Weighting", "Weights", "get", "names"]

@@ -9,9 +9,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ..nash import Status
-from ..shelf import Options as NoOptions
-from ..shelf import Shelf
+from mtlstudy.nash.newton import Status
+from mtlstudy.registry import Options as NoOptions
+from mtlstudy.registry import Registry
 
 KINDS = {"losses": "loss", "gramians": "gramian", "jacobian": "jacobian"}
 """What a weighting needs → its kind."""
@@ -41,7 +41,7 @@ class Weighting(nn.Module):
     """Calls so far, where they are counted: on the host, so that nobody waits for a device to read it."""
 
     Options: ClassVar[type[NoOptions]] = NoOptions
-    """Its options: a subclass of `mtlstudy.shelf.Options`."""
+    """Its options: a subclass of `mtlstudy.registry.Options`."""
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
@@ -151,4 +151,4 @@ class LossWeighting(Weighting):
         return Weights(leaf.grad[None].double(), torch.full((1,), Status.SOLVED, device=losses.device))
 
 
-shelf: Shelf[type[Weighting]] = Shelf("mtlstudy.weighting")
+registry: Registry[type[Weighting]] = Registry("weighting")

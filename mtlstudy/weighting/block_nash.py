@@ -8,11 +8,11 @@ Source: this study; the game is that of Navon et al., ICML 2022, arXiv 2202.0101
 
 from typing import Literal
 
-from .base import shelf
-from .nash import Nash
+from mtlstudy.weighting.base import registry
+from mtlstudy.weighting.nash import Nash
 
 
-@shelf.register("block_nash")
+@registry.register("block_nash")
 class BlockNash(Nash):
     """As `Nash`, with one game a shared block; heads follow their own gradients (there is no one a_t to scale them by)."""
 

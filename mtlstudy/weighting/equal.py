@@ -2,10 +2,10 @@
 
 from torch import Tensor
 
-from .base import LossWeighting, shelf
+from mtlstudy.weighting.base import LossWeighting, registry
 
 
-@shelf.register("equal")
+@registry.register("equal")
 class Equal(LossWeighting):
     """All weights 1/K."""
 

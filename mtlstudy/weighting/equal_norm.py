@@ -9,11 +9,11 @@ nothing of the angles between them.
 import torch
 from torch import Tensor
 
-from ..nash import Status
-from .base import Weighting, Weights, shelf
+from mtlstudy.nash.newton import Status
+from mtlstudy.weighting.base import Weighting, Weights, registry
 
 
-@shelf.register("equal_norm")
+@registry.register("equal_norm")
 class EqualNorm(Weighting):
     """Weights 1/‖g_t‖ over the whole trunk; a task without a gradient has weight 0 and is reported."""
 

@@ -15,12 +15,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..errors import InputError
-from ..nash import BargainingSolution, Status, nash_weights
-from .base import GameOptions, GameWeighting, Weights, shelf
+from mtlstudy.errors import InputError
+from mtlstudy.nash.newton import BargainingSolution, Status, nash_weights
+from mtlstudy.weighting.base import GameOptions, GameWeighting, Weights, registry
 
 
-@shelf.register("nash")
+@registry.register("nash")
 class Nash(GameWeighting):
     """Weights a of the bargaining solution; the state is the last a and the count of steps."""
 

@@ -10,12 +10,12 @@ here (MAX_ITERATIONS where the residual of M a = 1/a exceeds 1e-3), but nothing 
 import torch
 from torch import Tensor
 
-from ..nash import Status
-from .base import Weights, shelf
-from .nash import Nash
+from mtlstudy.nash.newton import Status
+from mtlstudy.weighting.base import Weights, registry
+from mtlstudy.weighting.nash import Nash
 
 
-@shelf.register("nash_ccp")
+@registry.register("nash_ccp")
 class NashCCP(Nash):
     """As `Nash`; the weights are those of the procedure, right or wrong. power must be 1."""
 
@@ -27,7 +27,7 @@ class NashCCP(Nash):
         power: None = None
 
     def game(self, gramians: Tensor) -> Weights:
-        from ..nash_reference import ccp
+        from mtlstudy.nash.reference import ccp
 
         weights, status = self.a.clone(), self.status.clone()
         for b, M in enumerate(gramians):

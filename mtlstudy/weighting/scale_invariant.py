@@ -6,10 +6,10 @@ Source: the baseline SI of Navon et al., ICML 2022, arXiv 2202.01017.
 import torch
 from torch import Tensor
 
-from .base import LossWeighting, shelf
+from mtlstudy.weighting.base import LossWeighting, registry
 
 
-@shelf.register("scale_invariant")
+@registry.register("scale_invariant")
 class ScaleInvariant(LossWeighting):
     """Weights 1/L_t; losses are floored at the smallest normal float32, so that a loss of 0 does not divide by 0."""
 

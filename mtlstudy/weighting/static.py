@@ -9,12 +9,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..errors import InputError
-from ..shelf import Options
-from .base import LossWeighting, shelf
+from mtlstudy.errors import InputError
+from mtlstudy.registry import Options
+from mtlstudy.weighting.base import LossWeighting, registry
 
 
-@shelf.register("static")
+@registry.register("static")
 class Static(LossWeighting):
     """Weights c given once; the study draws its candidates from the simplex and chooses on validation."""
 

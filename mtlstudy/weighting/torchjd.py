@@ -21,10 +21,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from ..errors import InputError
-from ..nash import Status
-from ..shelf import Options
-from .base import GameOptions, GameWeighting, JacobianWeighting, LossWeighting, Weighting, Weights
+from mtlstudy.errors import InputError
+from mtlstudy.nash.newton import Status
+from mtlstudy.registry import Options
+from mtlstudy.weighting.base import GameOptions, GameWeighting, JacobianWeighting, LossWeighting, Weighting, Weights
 
 
 class TorchJD(Weighting):

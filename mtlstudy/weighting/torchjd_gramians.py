@@ -9,12 +9,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..nash import Status
-from .base import GameOptions, Weights, shelf
-from .torchjd import TorchJDGramian
+from mtlstudy.nash.newton import Status
+from mtlstudy.weighting.base import GameOptions, Weights, registry
+from mtlstudy.weighting.torchjd import TorchJDGramian
 
 
-@shelf.register("pcgrad")
+@registry.register("pcgrad")
 class PCGrad(TorchJDGramian):
     """Each task gradient is projected off those it conflicts with, in random order; the results are summed."""
 
@@ -23,7 +23,7 @@ class PCGrad(TorchJDGramian):
     random = True
 
 
-@shelf.register("gradvac")
+@registry.register("gradvac")
 class GradVac(TorchJDGramian):
     """As PCGrad, but towards a running mean of the cosine of each pair in place of 0."""
 
@@ -39,7 +39,7 @@ class GradVac(TorchJDGramian):
         beta: Annotated[float, Field(ge=0, le=1)] = 0.5
 
 
-@shelf.register("cagrad")
+@registry.register("cagrad")
 class CAGrad(TorchJDGramian):
     """The direction of best worst descent in a ball of radius c‖g₀‖ around the mean gradient g₀; a convex program a step.
 
@@ -55,7 +55,7 @@ class CAGrad(TorchJDGramian):
         c: Annotated[float, Field(ge=0, lt=1)] = 0.4
 
 
-@shelf.register("mgda")
+@registry.register("mgda")
 class MGDA(TorchJDGramian):
     """The shortest vector in the convex hull of the task gradients, by Frank–Wolfe."""
 
@@ -70,7 +70,7 @@ class MGDA(TorchJDGramian):
         max_iters: Annotated[int, Field(ge=1)] = 100
 
 
-@shelf.register("imtl_g")
+@registry.register("imtl_g")
 class IMTLG(TorchJDGramian):
     """The direction with the same component along every unit task gradient; weights of sum 1, some perhaps negative."""
 
@@ -78,7 +78,7 @@ class IMTLG(TorchJDGramian):
     torchjd_class = "IMTLGWeighting"
 
 
-@shelf.register("aligned_mtl")
+@registry.register("aligned_mtl")
 class AlignedMTL(TorchJDGramian):
     """The mean of the gradients after J was made orthogonal with equal singular values: the nearest system of condition 1."""
 
@@ -91,7 +91,7 @@ class AlignedMTL(TorchJDGramian):
         scale_mode: Literal["min", "median", "rmse"] = "min"
 
 
-@shelf.register("fairgrad")
+@registry.register("fairgrad")
 class FairGrad(TorchJDGramian):
     """The α-fair sharing of descent, M a = a^(−1/α), by least squares; α = 1 is the game of Nash-MTL.
 
@@ -114,7 +114,7 @@ class FairGrad(TorchJDGramian):
         return Weights(a, torch.where(missed, int(Status.MAX_ITERATIONS), status))
 
 
-@shelf.register("upgrad")
+@registry.register("upgrad")
 class UPGrad(TorchJDGramian):
     """Each task gradient is projected onto the directions that hurt no task; the mean of the projections."""
 
@@ -122,7 +122,7 @@ class UPGrad(TorchJDGramian):
     torchjd_class = "UPGradWeighting"
 
 
-@shelf.register("dualproj")
+@registry.register("dualproj")
 class DualProj(TorchJDGramian):
     """The mean gradient projected onto the directions that hurt no task."""
 
@@ -130,7 +130,7 @@ class DualProj(TorchJDGramian):
     torchjd_class = "DualProjWeighting"
 
 
-@shelf.register("pcd")
+@registry.register("pcd")
 class PCD(TorchJDGramian):
     """The direction nearest the gradient of the first task, the primary one, in which all others still descend."""
 
@@ -147,7 +147,7 @@ class PCD(TorchJDGramian):
         beta: Annotated[float, Field(ge=0, lt=1)] = 0.999
 
 
-@shelf.register("rgw")
+@registry.register("rgw")
 class RGW(TorchJDGramian):
     """Random weights on the gradients of the shared parameters, the softmax of K normal numbers, new at every step."""
 
@@ -156,7 +156,7 @@ class RGW(TorchJDGramian):
     random = True
 
 
-@shelf.register("cr_mogm")
+@registry.register("cr_mogm")
 class CRMOGM(TorchJDGramian):
     """The running mean of another method's weights."""
 
@@ -174,6 +174,6 @@ class CRMOGM(TorchJDGramian):
 
     def arguments(self) -> dict[str, Any]:
         given = super().arguments()
-        other = shelf.get(given.pop("of"))
+        other = registry.get(given.pop("of"))
         assert issubclass(other, TorchJDGramian)
         return {"weighting": other(self.K, 1, other.Options()).methods[0], **given}  # type: ignore[arg-type]

@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from ..shelf import Options as NoOptions
-from .base import shelf
-from .torchjd import TorchJDJacobian
+from mtlstudy.registry import Options as NoOptions
+from mtlstudy.weighting.base import registry
+from mtlstudy.weighting.torchjd import TorchJDJacobian
 
 
-@shelf.register("graddrop")
+@registry.register("graddrop")
 class GradDrop(TorchJDJacobian):
     """Every parameter follows the tasks of one sign, drawn with the share that this sign has in Σ_t |g_t|."""
 
@@ -21,7 +21,7 @@ class GradDrop(TorchJDJacobian):
     random = True
 
 
-@shelf.register("config")
+@registry.register("config")
 class ConFIG(TorchJDJacobian):
     """The direction with the same cosine to every task gradient, as long as the sum of the gradients' components along it."""
 
@@ -29,7 +29,7 @@ class ConFIG(TorchJDJacobian):
     torchjd_class = "ConFIG"
 
 
-@shelf.register("excess_mtl")
+@registry.register("excess_mtl")
 class ExcessMTL(TorchJDJacobian):
     """Weights grow with the estimated excess risk of a task, Σ g² / √(Σ over the steps of g²). Its state is as large as J."""
 

@@ -10,12 +10,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..shelf import Options as NoOptions
-from .base import Weights, shelf
-from .torchjd import TorchJDLoss
+from mtlstudy.registry import Options as NoOptions
+from mtlstudy.weighting.base import Weights, registry
+from mtlstudy.weighting.torchjd import TorchJDLoss
 
 
-@shelf.register("uncertainty")
+@registry.register("uncertainty")
 class Uncertainty(TorchJDLoss):
     """½ Σ_t (exp(−s_t) L_t + s_t): log-variances s_t, 0 at the start, trained by the model's own optimiser.
 
@@ -29,7 +29,7 @@ class Uncertainty(TorchJDLoss):
         return {"shape": self.K}
 
 
-@shelf.register("imtl_l")
+@registry.register("imtl_l")
 class IMTLL(TorchJDLoss):
     """Σ_t (exp(s_t) L_t − s_t): log-scales s_t, 0 at the start, trained by the model's own optimiser.
 
@@ -43,7 +43,7 @@ class IMTLL(TorchJDLoss):
         return {"shape": self.K}
 
 
-@shelf.register("dwa")
+@registry.register("dwa")
 class DWA(TorchJDLoss):
     """Σ_t λ_t L_t, λ = K softmax(r / T), r_t the ratio of the mean losses of the last two epochs; equal until there are two."""
 
@@ -78,7 +78,7 @@ class DWA(TorchJDLoss):
         return value
 
 
-@shelf.register("rlw")
+@registry.register("rlw")
 class RLW(TorchJDLoss):
     """Random weights, the softmax of K normal numbers, new at every step."""
 
@@ -87,7 +87,7 @@ class RLW(TorchJDLoss):
     random = True
 
 
-@shelf.register("gls")
+@registry.register("gls")
 class GLS(TorchJDLoss):
     """The geometric mean of the losses, which must be positive."""
 
@@ -95,7 +95,7 @@ class GLS(TorchJDLoss):
     torchjd_class = "GeometricMean"
 
 
-@shelf.register("famo")
+@registry.register("famo")
 class FAMO(TorchJDLoss):
     """c Σ_t z_t log L_t with z = softmax(w): w is trained, by its own Adam, on how far the step has brought each loss down."""
 
@@ -130,7 +130,7 @@ class FAMO(TorchJDLoss):
         super().restore(kept)
 
 
-@shelf.register("stch")
+@registry.register("stch")
 class STCH(TorchJDLoss):
     """μ log Σ_t exp(L_t / (K μ)): a smooth maximum of the losses, in which the worst task has the most weight."""
 
@@ -143,7 +143,7 @@ class STCH(TorchJDLoss):
         mu: Annotated[float, Field(gt=0)] = 0.1
 
 
-@shelf.register("pbi")
+@registry.register("pbi")
 class PBI(TorchJDLoss):
     """The length of L along (1, …, 1) and θ times its distance from there; tasks below the mean may have negative weights."""
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mtlstudy import RunConfig, data
-from mtlstudy.building import build
+from mtlstudy.training.build import build
 from mtlstudy.cards import card
 
 NAMES = [name for name in data.names() if data.get(name).available()]

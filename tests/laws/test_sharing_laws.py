@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from mtlstudy import sharing
-from mtlstudy.backbones import cnn, mlp, text_cnn, transformer
+from mtlstudy.models import sharing
+from mtlstudy.models.backbones import cnn, mlp, text_cnn, transformer
 from mtlstudy.errors import InputError
-from mtlstudy.sharing.base import matrices
-from mtlstudy.tasks import Task
+from mtlstudy.models.sharing.base import matrices
+from mtlstudy.models.tasks import Task
 
 N, T, D, V = 12, 6, 8, 20  # examples, tokens, width, vocabulary
 TASKS = (Task("a", "multiclass", 3), Task("b", "binary"), Task("c", "regression"))

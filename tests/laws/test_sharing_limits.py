@@ -6,7 +6,7 @@ from laws.test_sharing_laws import BACKBONES, DEPTHS, build, loss
 from torch import nn
 from torch.func import functional_call
 
-from mtlstudy.backbones import Backbone, Stage
+from mtlstudy.models.backbones import Backbone, Stage
 
 KINDS = list(BACKBONES)
 LAST = {"mlp": 2}
@@ -159,7 +159,7 @@ def test_a_large_l1_penalty_makes_hard_sharing_a_minimum():
 
 
 def test_the_nuclear_norm_is_what_it_says():
-    from mtlstudy.sharing.trace_norm import unfoldings
+    from mtlstudy.models.sharing.trace_norm import unfoldings
 
     W = torch.randn(4, 5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     shapes = {kind: [tuple(u.shape) for u in unfoldings(W, kind)] for kind in ("last", "tucker", "tt")}

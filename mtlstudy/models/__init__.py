@@ -1,0 +1,1 @@
+"""Stages, tasks, and the sharing families over them."""

@@ -1,0 +1,35 @@
+"""Task-specific layers: the first s stages are shared, the rest is each task's own.
+
+Source: Ruder, *An Overview of Multi-Task Learning in Deep Neural Networks*, 2017, arXiv 1706.05098, section 3.
+
+    ŷ_t = h_t ∘ f_L^t ∘ … ∘ f_{s+1}^t ∘ f_s ∘ … ∘ f_1 (x)
+
+s = 0 is single-task learning, s = L hard sharing.
+"""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from mtlstudy.models.backbones import Backbone
+from mtlstudy.registry import Options
+from mtlstudy.models.sharing.base import Partitioned, alone, refuse, registry
+
+
+@registry.register("partial")
+class Partial(Partitioned):
+    """A trunk of s stages, then K branches."""
+
+    paper = "Ruder 2017, arXiv 1706.05098"
+
+    class Options(Options):
+        """shared: s, the stages that are shared; all but the last where it is not given."""
+
+        shared: Annotated[int, Field(ge=0)] | None = None
+
+    def partition(self, backbone: Backbone) -> list[list[list[str]]]:
+        L = len(backbone.stages)
+        s: int = L - 1 if self.options.shared is None else self.options.shared
+        if s > L:
+            raise refuse(self.name, f"shared = {s}, but the backbone has {L} stages; allowed: 0 to {L}")
+        return [[self.sorted] if stage < s else alone(self.sorted) for stage in range(L)]

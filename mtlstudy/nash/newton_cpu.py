@@ -1,0 +1,233 @@
+"""The Newton method of `mtlstudy.nash` on the CPU, one problem after another, compiled by Numba.
+
+A small problem is a few hundred operations, so through an array library nearly all of its time would be the cost of calls
+(`mtlstudy bench solver`). Nothing is reordered (no fast-math): the same input gives the same bits. The compiled code is kept
+beside this file, or in Numba's own cache where that folder is read-only.
+Shapes and symbols as in `mtlstudy.nash`: M, C, H (K, K); w, v, D, b, s, gradient (K,); beta = 1 / α.
+"""
+
+from collections.abc import Callable
+from math import inf, isfinite, log, nan, sqrt
+from typing import Any, TypeVar
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from mtlstudy.nash.solution import Status
+
+Array = NDArray[np.float64]
+EPS, TINY = float(np.finfo(np.float64).eps), float(np.finfo(np.float64).tiny)
+SOLVED, PARETO_STATIONARY, ZERO_GRADIENT, NON_FINITE, MAX_ITERATIONS, INDEFINITE = (int(status) for status in Status)
+TRIALS = 16
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def compiled(function: Function) -> Function:
+    """The function through Numba, on its first call; kept on disk where there is a folder that can be written to."""
+    try:
+        jitted: Function = njit(cache=True, error_model="numpy")(function)
+    except RuntimeError:
+        jitted = njit(error_model="numpy")(function)
+    return jitted
+
+
+@compiled
+def solve(M: Array, w: Array, beta: float, start: Array, max_iterations: int) -> Any:
+    """Solve M_n a = w_n a^(−β) for N problems: M (N, K, K), w, start (N, K), all contiguous; no warm start where start is 0.
+
+    Gives a (N, K), NaN unless solved, status (N,) of `Status`, residual (N,), iterations (N,), zero (N, K): tasks without a
+    gradient.
+    """
+    N, K = w.shape
+    a, residual = np.full((N, K), nan), np.full(N, nan)
+    status, iterations, zero = np.empty(N, np.int64), np.zeros(N, np.int64), np.empty((N, K), np.bool_)
+    C, H = np.empty((K, K)), np.empty((K, K))
+    for n in range(N):
+        for i in range(K):
+            zero[n, i] = abs(M[n, i, i]) < TINY
+        status[n] = posed(M[n])
+        if status[n] == MAX_ITERATIONS:
+            status[n], iterations[n] = newton(M[n], w[n], beta, start[n], max_iterations, C, H, a[n])
+        if status[n] == SOLVED:
+            residual[n] = error(M[n], w[n], beta, a[n])
+    return a, status, residual, iterations, zero
+
+
+@compiled
+def posed(M: Array) -> int:
+    """Why a problem cannot be asked, as a `Status`; MAX_ITERATIONS where it can."""
+    found = MAX_ITERATIONS
+    for i in range(len(M)):
+        if M[i, i] <= -TINY:
+            found = INDEFINITE
+        elif M[i, i] < TINY and found == MAX_ITERATIONS:
+            found = ZERO_GRADIENT
+        for j in range(len(M)):
+            if not isfinite(M[i, j]):
+                return NON_FINITE
+    return found
+
+
+@compiled
+def newton(M: Array, w: Array, beta: float, start: Array, max_iterations: int, C: Array, H: Array, a: Array) -> Any:
+    """The damped Newton method; fills a (K,) where it gives SOLVED. C, H: room to work in. Status and iterations."""
+    K = len(w)
+    D, v, b, Cb = np.empty(K), np.empty(K), np.empty(K), np.empty(K)
+    barrier, gradient, s = np.empty(K), np.empty(K), np.empty(K)
+    unit, mass, total = inf, 0.0, 0.0
+    for i in range(K):
+        D[i] = 1 / sqrt(M[i, i])
+        v[i] = w[i] * power(D[i], 1 - beta)
+        unit = min(unit, v[i])
+    unit = power(unit, 1 / (1 + beta))
+    for i in range(K):
+        v[i] /= power(unit, 1 + beta)
+        mass += v[i]
+        for j in range(K):
+            C[j, i] = D[i] * M[i, j] * D[j] if i != j else 1.0
+            total += C[j, i]
+    ray = power(mass / max(total, EPS), 1 / (1 + beta))
+    for i in range(K):
+        b[i] = ray
+        s[i] = start[i] / (D[i] * unit)
+    if objective(C, v, s, beta, Cb) < objective(C, v, b, beta, Cb):
+        b, s = s, b
+
+    for iteration in range(max_iterations):
+        times(C, b, Cb)
+        bCb, length, longest, largest, even = 0.0, 0.0, 0.0, 0.0, True
+        for i in range(K):
+            barrier[i] = v[i] * power(b[i], 1 - beta)
+            gradient[i] = b[i] * Cb[i] - barrier[i]
+            s[i] = gradient[i]
+            bCb += b[i] * Cb[i]
+            length += b[i]
+            longest = max(longest, b[i])
+            largest = max(largest, abs(gradient[i]))
+            even = even and (beta == 1 or abs(gradient[i]) <= 1e-6 * barrier[i])
+            for j in range(i, K):
+                H[i, j] = b[i] * C[i, j] * b[j]
+            H[i, i] += beta * barrier[i]
+        if abs(bCb) < 64 * K * EPS * length**2:
+            return PARETO_STATIONARY, iteration
+        if not cholesky_solve(H, s):  # s is −δb / b
+            return INDEFINITE, iteration
+        decrement = sqrt(max(dot(gradient, s), 0.0))  # λ
+        done = largest <= 2 * EPS * longest * length and at_floor(C, b, gradient)
+        if not done:
+            t = 1.0 if decrement < 0.25 else line_search(C, v, b, s, decrement, beta, Cb)
+            for i in range(K):
+                b[i] *= 1 - t * s[i]
+        if done or (decrement <= 1e-6 and even):
+            for i in range(K):
+                a[i] = D[i] * b[i] * unit
+            return SOLVED, iteration + 1
+    return MAX_ITERATIONS, max_iterations
+
+
+@compiled
+def power(x: float, exponent: float) -> float:
+    """x^exponent, without the cost of it where β = 1."""
+    return 1.0 if exponent == 0 else sqrt(x) if exponent == 0.5 else x * x if exponent == 2 else x**exponent
+
+
+@compiled
+def dot(x: Array, y: Array) -> float:
+    """xᵀ y."""
+    total = 0.0
+    for i in range(len(x)):
+        total += x[i] * y[i]
+    return total
+
+
+@compiled
+def times(C: Array, b: Array, out: Array) -> None:
+    """out ← Cᵀ b; C is held transposed, where M is symmetric only to rounding: the inner loop has independent sums."""
+    for i in range(len(b)):
+        out[i] = 0.0
+    for j in range(len(b)):
+        for i in range(len(b)):
+            out[i] += C[j, i] * b[j]
+
+
+@compiled
+def cholesky_solve(H: Array, s: Array) -> bool:
+    """s ← H⁻¹ s by H = Uᵀ U in the upper triangle of H; false where H is not positive definite."""
+    K = len(s)
+    for j in range(K):
+        if not H[j, j] > 0:
+            return False
+        root = sqrt(H[j, j])
+        s[j] /= root
+        for i in range(j, K):
+            H[j, i] /= root
+        for i in range(j + 1, K):
+            s[i] -= s[j] * H[j, i]
+            for k in range(i, K):
+                H[i, k] -= H[j, i] * H[j, k]
+    for j in range(K - 1, -1, -1):
+        s[j] = (s[j] - dot(H[j, j + 1 :], s[j + 1 :])) / H[j, j]
+    return True
+
+
+@compiled
+def at_floor(C: Array, b: Array, gradient: Array) -> bool:
+    """Whether every entry of the gradient is rounding."""
+    for i in range(len(b)):
+        reach = 0.0
+        for j in range(len(b)):
+            reach += abs(C[i, j]) * b[j]
+        if abs(gradient[i]) > 2 * EPS * b[i] * reach:
+            return False
+    return True
+
+
+@compiled
+def error(M: Array, w: Array, beta: float, a: Array) -> float:
+    """max_t |a_t^β (M a)_t / w_t − 1|."""
+    worst = 0.0
+    for i in range(len(a)):
+        off = abs(power(a[i], beta) * dot(M[i], a) / w[i] - 1)
+        worst = off if not off <= worst else worst  # a NaN is kept
+    return worst
+
+
+@compiled
+def objective(C: Array, v: Array, b: Array, beta: float, Cb: Array) -> float:
+    """f at b, up to a constant of the α-fair barrier; infinite outside its domain. Cb: room to work in."""
+    times(C, b, Cb)
+    f = 0.0
+    for i in range(len(b)):
+        if not 0 < b[i] < inf:
+            return inf
+        gain = log(b[i]) if beta == 1 else b[i] ** (1 - beta) / (1 - beta)
+        f += 0.5 * b[i] * Cb[i] - v[i] * gain
+    return f
+
+
+@compiled
+def line_search(C: Array, v: Array, b: Array, s: Array, decrement: float, beta: float, Cb: Array) -> float:
+    """The best of a geometric grid of steps on the ray b (1 − t s), and of 1 / (1 + λ)."""
+    K, fastest = len(b), 0.05
+    d, Cd = np.empty(K), np.empty(K)
+    for i in range(K):
+        d[i] = -b[i] * s[i]
+        fastest = max(fastest, s[i])
+    times(C, d, Cd)
+    linear, quadratic = dot(d, Cb), 0.5 * dot(d, Cd)
+    best, lowest = 0.0, inf
+    for trial in range(TRIALS + 1):
+        t = min(0.95 / fastest, 16.0) * 0.5**trial if trial < TRIALS else 1 / (1 + decrement)
+        f = t * linear + t * t * quadratic
+        for i in range(K):
+            ratio = 1 - t * s[i]
+            if not ratio > 0:
+                f = inf
+            elif beta == 1:
+                f -= v[i] * log(ratio)
+            else:
+                f -= v[i] * b[i] ** (1 - beta) * (ratio ** (1 - beta) - 1) / (1 - beta)
+        if f < lowest:
+            best, lowest = t, f
+    return best

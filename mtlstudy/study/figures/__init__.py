@@ -1,0 +1,1 @@
+"""Figures from tidy frames: each function returns a matplotlib Figure."""

@@ -1,0 +1,177 @@
+"""THE list of the study: data sets, methods, comparisons declared in advance, budgets and seeds,
+experiments and their notebooks. Everything else derives from it: what `make study` trains, the
+workflow, the tables of README, book and paper, the tests.
+
+To publish a further weighting is one name in `WEIGHTINGS`, a further family one in `FAMILIES`.
+"""
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from mtlstudy.errors import unknown
+from mtlstudy.registry import entry
+from mtlstudy.training.config import RunConfig
+from mtlstudy.training.tune import Budget
+
+BASELINE = "single_task+equal"
+WEIGHTINGS = ("equal", "scale_invariant", "uncertainty", "static", "equal_norm", "nash", "block_nash")
+FAMILIES = (
+    "single_task",
+    "hard",
+    "partial",
+    "soft",
+    "trace_norm",
+    "tensor_factorised",
+    "cross_stitch",
+    "sluice",
+    "hierarchical",
+    "sparse",
+    "mmoe",
+    "ple",
+    "recon",
+)
+
+
+class Profile(NamedTuple):
+    """How much work the study does: fields of every run, and the budget of tuning and seeds."""
+
+    run: Mapping[str, Any]
+    budget: Budget
+
+
+PROFILES: Mapping[str, Profile] = MappingProxyType(
+    {
+        "quick": Profile(
+            {"steps": 250, "evaluations": 5, "mode": "sequential"},
+            Budget(trials=3, tuning_seeds=1, seeds=3, dropouts=(0.0,)),
+        ),
+        "full": Profile(
+            {"steps": 3000, "evaluations": 30, "mode": "auto"},
+            Budget(trials=10, tuning_seeds=3, seeds=10, dropouts=(0.0, 0.3)),
+        ),
+    }
+)
+SETTINGS: Mapping[str, Mapping[str, Any]] = {  # fields of a data set's runs beside the defaults
+    "korean_sentences": {"width": 24, "batch_size": 32},
+    "korean_tagging": {"width": 32},
+}
+SIZES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {  # data options by profile
+    "korean_sentences": {
+        "quick": {"train": 3000, "test": 1000, "length": 64},
+        "full": {"train": None, "test": None},
+    },
+    "korean_tagging": {"quick": {"train": 4000}, "full": {"train": None}},
+}
+
+
+class Comparison(NamedTuple):
+    """Methods on data sets, tuned alike and paired by seed.
+
+    declared: name → (a, b), the differences a − b that are tested; declared before any result. A
+    pattern such as "hard+*" is the method of it that is best on validation. confusion: the method
+    whose confusion of classes is published.
+    """
+
+    data: tuple[str, ...]
+    methods: tuple[str, ...]
+    declared: Mapping[str, tuple[str, str]]
+    confusion: str = ""
+
+
+KOREAN = (BASELINE, "hard+equal", "hard+nash")
+KOREAN_DECLARED = {"hard_single": ("hard+equal", BASELINE), "nash_equal": ("hard+nash", "hard+equal")}
+COMPARISONS: Mapping[str, Comparison] = {
+    "weightings": Comparison(
+        ("multi_mnist", "yeast"),
+        (BASELINE, *(f"hard+{weighting}" for weighting in WEIGHTINGS)),
+        {
+            "nash_equal": ("hard+nash", "hard+equal"),
+            "nash_equal_norm": ("hard+nash", "hard+equal_norm"),
+            "best_single": ("hard+*", BASELINE),
+        },
+    ),
+    "sharings": Comparison(
+        ("multi_mnist", "yeast", "synthetic", "korean_tagging"),
+        tuple(f"{family}+equal" for family in FAMILIES),
+        {
+            "hard_single": ("hard+equal", BASELINE),
+            "best_single": ("*+equal", BASELINE),
+            "best_hard": ("*+equal", "hard+equal"),
+        },
+    ),
+    "korean_sentences": Comparison(("korean_sentences",), KOREAN, KOREAN_DECLARED, "hard+equal"),
+    "korean_tagging": Comparison(("korean_tagging",), KOREAN, KOREAN_DECLARED, "hard+equal"),
+    "solver": Comparison(("multi_mnist", "yeast"), ("hard+nash", "hard+nash_ccp"), {}),
+}
+LIKE = {"hard+nash_ccp": "hard+nash"}
+"""Method → the one whose tuned values it takes over in place of tuning."""
+COMPUTED = ("solver", "toy", "baselines")
+"""What is computed beside runs, each a module of the study with `compute(profile)` and VERSION."""
+NOTEBOOKS: Mapping[str, str] = {  # page of the book → the notebook that makes it
+    "ten_minutes": "ten_minutes",
+    "solver": "solver",
+    "toy": "toy",
+    "weightings": "weightings",
+    "sharings": "sharings",
+    "korean_sentences": "korean",
+    "korean_tagging": "korean",
+    "performance": "performance",
+}
+PARAMETERS: Mapping[str, Mapping[str, str]] = {  # of a page's notebook, beside the profile
+    "korean_sentences": {"data": "korean_sentences"},
+    "korean_tagging": {"data": "korean_tagging"},
+}
+
+
+class Cell(NamedTuple):
+    """All runs of one method on one data set: tuning candidates, then the reported seeds."""
+
+    data: str
+    method: str
+    profile: str
+
+    @property
+    def name(self) -> str:
+        """``data.sharing.weighting``, unique within a profile."""
+        return f"{self.data}.{self.method.replace('+', '.')}"
+
+    @property
+    def config(self) -> RunConfig:
+        """The configuration before tuning."""
+        sharing, weighting = self.method.split("+")
+        run = {**PROFILES[self.profile].run, **SETTINGS.get(self.data, {})}
+        options = SIZES.get(self.data, {}).get(self.profile, {})
+        return RunConfig(
+            data=self.data, sharing=sharing, weighting=weighting, data_options=options, **run
+        )
+
+    @property
+    def like(self) -> "Cell | None":
+        """The cell whose tuned values this one takes over, None where it is tuned itself."""
+        other = LIKE.get(self.method)
+        return None if other is None else self._replace(method=other)
+
+
+def cells(profile: str, comparison: str = "", data: str = "") -> Iterator[Cell]:
+    """Every cell of the plan once, those of one comparison or data set if named.
+
+    Data sets whose files are not on this machine are left out, and so are families that make no
+    sense over a data set's tasks (see `mtlstudy.study.results.refusal`).
+
+    Raises:
+        InputError: an unknown profile or comparison.
+    """
+    if profile not in PROFILES:
+        raise unknown("profile", profile, PROFILES)
+    if comparison and comparison not in COMPARISONS:
+        raise unknown("comparison", comparison, COMPARISONS)
+    names = [comparison] if comparison else list(COMPARISONS)
+    seen = dict.fromkeys(
+        Cell(name, method, profile)
+        for each in names
+        for name in COMPARISONS[each].data
+        for method in COMPARISONS[each].methods
+        if data in ("", name) and entry("data", name).available()
+    )
+    yield from seen

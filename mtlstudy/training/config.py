@@ -1,0 +1,161 @@
+"""What a run is: one frozen, validated configuration."""
+
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from mtlstudy.errors import InputError, unknown
+from mtlstudy.models.tasks import Task
+from mtlstudy.registry import entry, one_line
+from mtlstudy.training import identity
+
+TUNING_SEED = 1000
+"""Seeds from here on are for tuning; reported seeds lie below, so none of them was tuned on."""
+
+
+class RunConfig(BaseModel):
+    """One training run: which data, model and weighting, and how it is trained.
+
+    Raises `InputError` (one line: field, value, what is allowed, nearest spelling).
+
+    >>> RunConfig(data="yeast", weighting="nash", lr=0.003).steps
+    250
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    data: str
+    sharing: str = "hard"
+    weighting: str = "equal"
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    device: str = "auto"
+    lr: Annotated[float, Field(gt=0, le=10)] = 1e-3
+    backbone: Literal["auto", "mlp", "cnn", "text_cnn", "transformer"] = "auto"
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
+    batch_size: Annotated[int, Field(ge=1)] = 64
+    temperature: Annotated[float, Field(ge=1)] | None = None
+    steps: Annotated[int, Field(ge=1)] = 250
+    evaluations: Annotated[int, Field(ge=1)] = 5
+    width: Annotated[int, Field(ge=1, le=8192)] = 64
+    depth: Annotated[int, Field(ge=1, le=32)] = 2
+    threads: Annotated[int, Field(ge=1, le=256)] = 1
+    processes: Annotated[int, Field(ge=1, le=4096)] = 1
+    sharded: bool = False
+    mode: Literal["auto", "sequential", "batched", "chunked"] = "sequential"
+    chunk: Annotated[int, Field(ge=1)] = 4
+    memory_mb: Annotated[float, Field(gt=0)] | None = None
+    accumulate: Annotated[int, Field(ge=1)] = 1
+    precision: Literal["float32", "bfloat16"] = "float32"
+    compile: bool = False
+    data_options: dict[str, Any] = {}
+    sharing_options: dict[str, Any] = {}
+    weighting_options: dict[str, Any] = {}
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise InputError(one_line(error, "", list(type(self).model_fields))) from None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, values: dict[str, Any]) -> dict[str, Any]:
+        values = {**values, "device": resolve_device(str(values.get("device", "auto")))}
+        steps = values.get("steps", 250)
+        if isinstance(steps, int):
+            values.setdefault("evaluations", min(5, max(steps, 1)))
+        for kind in ("data", "sharing", "weighting"):  # spelled out: equal runs, equal identities
+            if isinstance(values.get(kind), str):
+                options = values.get(f"{kind}_options") or {}
+                parsed = entry(kind, values[kind]).Options.parse(f"{kind}_options", options)
+                values[f"{kind}_options"] = parsed.model_dump(mode="json")
+        return values
+
+    @model_validator(mode="after")
+    def _sensible(self) -> "RunConfig":
+        if self.evaluations > self.steps:
+            raise ValueError(f"evaluations = {self.evaluations}: must be ≤ steps = {self.steps}")
+        family, weighting = entry("sharing", self.sharing), entry("weighting", self.weighting)
+        pair = f"weighting = {self.weighting!r} with sharing = {self.sharing!r}"
+        if family.independent and self.weighting != "equal":
+            reason = "nothing is shared, so there is nothing to weigh; allowed: equal"
+            raise ValueError(f"{pair}: {reason}")
+        if not family.bargains and weighting.needs != "losses":
+            reason = "the tasks share no parameter, so no gradients meet"
+            raise ValueError(f"{pair}: {reason}; allowed: weightings of the losses")
+        if self.compile and self.mode in ("batched", "chunked"):
+            raise ValueError(f"mode = {self.mode!r} with compile = True: allowed: auto, sequential")
+        if self.sharded:
+            self._check_sharded()
+        if self.accumulate > self.batch_size:
+            limit = f"batch_size = {self.batch_size}"
+            raise ValueError(f"accumulate = {self.accumulate}: must be ≤ {limit}")
+        if self.accumulate > 1 and self.weighting_options.get("level") == "representation":
+            reason = "a game on representations needs the batch in one part; allowed: 1"
+            raise ValueError(f"accumulate = {self.accumulate}: {reason}")
+        return self
+
+    def _check_sharded(self) -> None:
+        """What a model in parts (see `mtlstudy.training.sharded`) does not allow."""
+        family, weighting = entry("sharing", self.sharing), entry("weighting", self.weighting)
+        level = self.weighting_options.get("level")
+        for wrong, applies, allowed in (
+            (f"processes = {self.processes}", self.processes == 1, "2 or more"),
+            (f"mode = {self.mode!r}", self.mode in ("batched", "chunked"), "auto, sequential"),
+            ("compile = True", self.compile, "False"),
+            (
+                f"weighting = {self.weighting!r}",
+                weighting.needs == "jacobian",
+                "weightings of the losses or of Gramians",
+            ),
+            ("level = 'representation'", level == "representation", "parameters"),
+            (f"sharing = {self.sharing!r}", family.penalised(), "families without a penalty"),
+        ):
+            if applies:
+                raise ValueError(f"{wrong} with sharded = True: allowed: {allowed}")
+
+    @property
+    def title(self) -> str:
+        """A run in a line, as logs and progress bars name it."""
+        return f"{self.data} {self.method} lr={self.lr:g} seed={self.seed}"
+
+    @property
+    def method(self) -> str:
+        """``sharing+weighting``."""
+        return f"{self.sharing}+{self.weighting}"
+
+    @property
+    def role(self) -> Literal["tune", "final"]:
+        """Whether the seed is one that hyperparameters are tuned on."""
+        return "tune" if self.seed >= TUNING_SEED else "final"
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """The tasks of the configured data set."""
+        data = entry("data", self.data)
+        tasks: tuple[Task, ...] = data(data.Options.parse("data_options", self.data_options)).tasks
+        return tasks
+
+    def but(self, **changes: Any) -> "RunConfig":
+        """A copy with some fields changed, validated anew."""
+        return RunConfig(**{**self.model_dump(), **changes})
+
+    @property
+    def run_id(self) -> str:
+        """16 hex digits: see `mtlstudy.training.identity`."""
+        return identity.run_id(self.model_dump(mode="json"))
+
+
+def resolve_device(name: str) -> str:
+    """ "auto" → cuda where there is one, else cpu; `InputError` for a device that is absent."""
+    present = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
+    if name == "auto":
+        return present[-1]
+    if name == "cuda" and name not in present:
+        reason = f"no GPU is visible to torch {torch.__version__}"
+        raise InputError(f"device = 'cuda': {reason}; allowed: auto, cpu")
+    if name not in present:
+        raise unknown("device", name, ["auto", "cpu", "cuda"])
+    return name
