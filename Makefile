@@ -1,4 +1,4 @@
-# mtlstudy: `make book` builds everything from nothing; `make help` lists the rest.
+# mtlstudy: `make book` builds the book from the published results; `make help` lists the rest.
 PYTHON ?= python3
 PROFILE ?= quick
 DEVICE ?= auto
@@ -7,9 +7,12 @@ BIN := .venv/bin
 # one thread a process: results do not depend on the number of cores, and jobs do not fight over them
 export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
-SNAKEMAKE = $(BIN)/snakemake --cores $(CORES) --resources gpu=1 --rerun-incomplete --rerun-triggers mtime --quiet rules host --config profile=$(PROFILE) device=$(DEVICE)
+# one build at a time: a second one waits, and then finds the first one's work done
+LOCK := $(if $(shell command -v flock 2>/dev/null),flock _build/.lock,)
+SNAKEMAKE = $(LOCK) $(BIN)/python -m snakemake --nolock --cores $(CORES) --scheduler greedy --rerun-incomplete \
+  --rerun-triggers mtime --quiet rules host progress --config profile=$(PROFILE) device=$(DEVICE)
 
-.PHONY: help book test lint serve lock publish clean
+.PHONY: help book test check study publish serve lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -21,25 +24,31 @@ help: ## this list
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-book: .venv/installed ## install, run the study's quick profile, execute the notebooks, build book and paper
-	@$(BIN)/snakemake --unlock --cores 1 --quiet all 2>/dev/null || true
+book: .venv/installed ## install, execute the notebooks on what is published, build HTML book and KCC PDF
+	@mkdir -p _build
 	@$(SNAKEMAKE)
 	@echo "book:  file://$(CURDIR)/_build/html/index.html"
 	@echo "paper: $(CURDIR)/_build/paper/kcc.pdf (for print), $(CURDIR)/_build/paper/kcc-review.pdf (for review)"
 
-test: book ## unit tests, laws, doctests, book, nbval on the executed notebooks
-	MTLSTUDY_REQUIRE_BOOK=1 $(BIN)/python -m pytest -n $(CORES) --dist loadfile tests mtlstudy
+check: .venv/installed ## ruff, mypy, units, laws, golden numbers, doctests (no book)
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check mtlstudy tests notebooks book
+	$(BIN)/python -m mypy
+	$(BIN)/python -m pytest -n $(CORES) -m "not book and not slow" tests mtlstudy
+	@echo "lines: $$(find mtlstudy -name '*.py' | xargs cat | wc -l) in the package (at most 12,000), \
+	$$(find mtlstudy -name '*.py' -not -path '*/study/*' -not -path '*/bench/*' | xargs cat | wc -l) without study and bench (at most 7,500)"
 
-lint: .venv/installed ## ruff and mypy --strict
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check mtlstudy tests notebooks
-	$(BIN)/mypy
+test: book ## all tests, the book's and nbval on the executed notebooks among them
+	MTLSTUDY_REQUIRE_BOOK=1 $(BIN)/python -m pytest -n $(CORES) --dist worksteal tests mtlstudy
+
+study: .venv/installed ## train what the profile lacks, in the store and among the published results
+	$(BIN)/python -m mtlstudy.cli study --profile $(PROFILE) --jobs $(CORES)
+
+publish: .venv/installed ## merge what is trained here into book/results, and the README
+	$(BIN)/python -m mtlstudy.cli publish --profile $(PROFILE)
 
 serve: book ## serve the book on http://localhost:8000
 	$(BIN)/python -m http.server 8000 --bind 127.0.0.1 --directory _build/html
-
-publish: book ## copy the computed results to book/results and the README
-	$(BIN)/mtlstudy publish --profile $(PROFILE)
 
 lock: ## write requirements.lock anew from pyproject.toml's ranges
 	rm -rf _build/lock && $(PYTHON) -m venv _build/lock
@@ -49,4 +58,4 @@ lock: ## write requirements.lock anew from pyproject.toml's ranges
 	  _build/lock/bin/python -m pip freeze --all --exclude mtlstudy --exclude pip --exclude wheel | grep -v -E '^(nvidia-|triton|cuda-)' | sed 's/+cpu$$//'; } > requirements.lock
 
 clean: ## remove what was built (runs, the training results, stay; so does .venv)
-	rm -rf _build book/experiments .snakemake
+	rm -rf _build book/experiments book/_generated .snakemake

@@ -1,4 +1,4 @@
-"""The command line: mtlstudy list | run | status | table | publish | verify | bench | new."""
+"""The command line: mtlstudy list | run | study | status | verify | data | … (see --help)."""
 
 import logging
 import sys
@@ -11,22 +11,26 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from mtlstudy.training import store as runs
-from mtlstudy.study.benchmarks import BENCHMARKS
-from mtlstudy.training.config import PROFILES, RunConfig
-from mtlstudy.training.parallel import leads
-from mtlstudy.errors import InputError
-from mtlstudy.training.settings import parse_seeds, parse_settings
+from mtlstudy.errors import InputError, unknown
 from mtlstudy.registry import entry, names
+from mtlstudy.training import store
+from mtlstudy.training.config import RunConfig
+from mtlstudy.training.settings import parse_seeds, parse_settings
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Multi-task learning, compared honestly."
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Multi-task learning, compared honestly.",
 )
 console = Console()
+Profile = Annotated[str, typer.Option(help="quick or full")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
+Jobs = Annotated[int, typer.Option(help="runs trained at once, each by a worker process")]
 
 
 def guarded(command: Callable[..., None]) -> Callable[..., None]:
-    """Bad input is one line on stderr and exit code 2; a kill by the keyboard leaves a resumable run."""
+    """Bad input is one line on stderr and exit code 2; a kill by the keyboard loses nothing."""
 
     @wraps(command)
     def call(*args: Any, **kwargs: Any) -> None:
@@ -37,181 +41,224 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
             typer.echo(f"mtlstudy: {error}", err=True)
             raise typer.Exit(2) from None
         except KeyboardInterrupt:
-            typer.echo("mtlstudy: stopped; the same command goes on from the last checkpoint", err=True)
+            again = "the same command goes on from the last checkpoint"
+            typer.echo(f"mtlstudy: stopped; {again}", err=True)
             raise typer.Exit(130) from None
 
     return call
 
 
-@app.command("list")
-@guarded
+def command(name: str | None = None) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A command of the program, guarded."""
+    return lambda function: app.command(name)(guarded(function))
+
+
+@command("list")
 def list_() -> None:
-    """What is on the shelves: data sets, sharing architectures, weightings."""
+    """What there is: data sets, sharing architectures, weightings."""
     for kind in ("data", "sharing", "weighting"):
-        own = ["kind"] if kind == "weighting" else []
-        table = Table(kind, *own, "source", "options", title=None)
+        needs = ["needs"] if kind == "weighting" else []
+        table = Table(kind, *needs, "source", "options")
         for name in names(kind):
             cls = entry(kind, name)
-            source, options = getattr(cls, "paper", None) or cls.citation, ", ".join(cls.Options.model_fields) or "–"
-            table.add_row(name, *(getattr(cls, fact) for fact in own), source, options)
+            source = getattr(cls, "paper", None) or cls.citation
+            options = ", ".join(cls.Options.model_fields) or "–"
+            table.add_row(name, *(getattr(cls, fact) for fact in needs), source, options)
         console.print(table)
-    table = Table("benchmark", "data sets", title=None)
-    for name, sets in BENCHMARKS.items():
-        table.add_row(name, ", ".join(sets))
-    console.print(table)
 
 
-@app.command()
-@guarded
+@command()
 def run(
-    data: Annotated[str, typer.Option(help="data set, or a benchmark of several")],
+    data: Annotated[str, typer.Option(help="data set")],
     sharing: Annotated[str, typer.Option(help="sharing architecture")] = "hard",
     weighting: Annotated[str, typer.Option(help="weighting")] = "equal",
-    seeds: Annotated[str | None, typer.Option(help="reported seeds, such as 0-2; the profile's by default")] = None,
-    profile: Annotated[str, typer.Option(help="quick or full")] = "quick",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
-    set_: Annotated[list[str] | None, typer.Option("--set", help="field=value; a field that is set is not tuned")] = None,
-    like: Annotated[str | None, typer.Option(help="a weighting whose tuned values are taken over instead of tuning")] = None,
-    name: Annotated[str | None, typer.Option(help="name of the study's record")] = None,
-    jobs: Annotated[int, typer.Option(help="runs trained at once, each in a process of its own")] = 1,
+    seeds: Annotated[str | None, typer.Option(help="reported seeds, such as 0-2")] = None,
+    profile: Profile = "quick",
+    device: Device = "auto",
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="field=value; what is set is not tuned")
+    ] = None,
+    like: Annotated[
+        str | None, typer.Option(help="weighting whose tuned values are taken over")
+    ] = None,
+    jobs: Jobs = 1,
 ) -> None:
-    """Tune on the profile's budget, then train the reported seeds. Finished runs are read, killed ones resumed."""
-    sets = BENCHMARKS.get(data, (data,))
-    if len(sets) > 1 and name is not None:
-        raise InputError(f"name = {name!r}: {data} is {len(sets)} studies; allowed with a single data set only")
+    """Tune on the profile's budget, then train the reported seeds. Finished runs are read, killed
+    ones resumed."""
+    from mtlstudy.study.plan import PROFILES
+    from mtlstudy.training import tune
+    from mtlstudy.training.parallel import is_main_process
+
+    if profile not in PROFILES:
+        raise unknown("profile", profile, PROFILES)
     values = parse_settings(set_ or [])
-    chosen = parse_seeds(seeds) if seeds is not None else list(range(PROFILES[profile].seeds))
-    own = sorted(values.items()) + ([] if chosen == list(range(PROFILES[profile].seeds)) else [("seeds", seeds)])
-    configs = [
-        RunConfig(data=one, sharing=sharing, weighting=weighting, profile=profile, device=device, **values) for one in sets
-    ]
-    for config in configs:  # all are valid before the first is trained
-        study_of(config, chosen, own, values, like, name, jobs)
-
-
-def study_of(
-    config: RunConfig,
-    seeds: list[int],
-    own: list[tuple[str, Any]],
-    values: dict[str, Any],
-    like: str | None,
-    name: str | None,
-    jobs: int,
-) -> None:
-    """One study, and its reported runs as a table. own: what differs from the profile's own study."""
-    from mtlstudy.training.tune import study
-
-    if own and name is None:  # the record of the profile's own study is not overwritten by a variation of it
-        name = ".".join(
-            [config.data, config.sharing, config.weighting, config.profile, *(f"{key}={value}" for key, value in own)]
-        )
-    taken = None if like is None else study(config.but(weighting=like, weighting_options={}), seeds, jobs=jobs).selected
-    result = study(config, seeds, fixed=list(values), like=taken, name=name, jobs=jobs)
-    table = Table("seed", "status", "validation", "test", "seconds", "run", title=f"{result.name}  {result.selected}")
+    for name in ("seed", "data", "sharing", "weighting"):
+        if name in values:
+            option = "--seeds" if name == "seed" else f"--{name}"
+            raise InputError(f"--set {name}={values[name]}: allowed: {option}")
+    plan = PROFILES[profile]
+    fields = {**plan.run, "device": device, **values}
+    config = RunConfig(data=data, sharing=sharing, weighting=weighting, **fields)
+    chosen = None if seeds is None else parse_seeds(seeds)
+    fixed, taken = list(values), None
+    if like is not None:
+        other = config.but(weighting=like, weighting_options={})
+        taken = tune.study(other, plan.budget, chosen, fixed=fixed, jobs=jobs).selected
+    result = tune.study(config, plan.budget, chosen, fixed=fixed, like=taken, jobs=jobs)
+    table = Table("seed", "status", "validation", "test", "run", title=f"{result.selected}")
     for finished in result.runs:
         scores = [mean_metric(finished, split) for split in ("validation", "test")]
-        seconds = f"{finished.record['summary']['seconds']:.1f}"
-        table.add_row(str(finished.config.seed), finished.status, *scores, seconds, finished.path.name)
-    if leads():
+        seed = str(finished.config.seed)
+        table.add_row(seed, finished.status, *scores, finished.path.name)
+    if is_main_process():
         console.print(table)
 
 
-def mean_metric(run: runs.Run, split: str) -> str:
-    """The mean metric over tasks, for a glance."""
+def mean_metric(run: store.Run, split: str) -> str:
+    """The mean metric over tasks, for the eye."""
     if run.status != "done":
         return f"step {run.record['diverged_step']}"
     values = [task["metric"] for task in run.record["results"][split].values()]
     return f"{sum(values) / len(values):.4f}"
 
 
-@app.command("data")
-@guarded
-def data_(name: Annotated[str | None, typer.Argument(help="download this one; without it: a list")] = None) -> None:
-    """Which data sets are on this machine; with a name, download that one from the hub into the cache."""
-    from mtlstudy.data import _hub as hub
+@command()
+def study(
+    profile: Profile = "quick",
+    comparison: Annotated[str, typer.Option(help="one of the plan's; all by default")] = "",
+    cell: Annotated[str, typer.Option(help="one cell, such as yeast.hard.nash")] = "",
+    jobs: Jobs = 1,
+) -> None:
+    """Train what the plan needs and neither the store nor the published results have."""
+    from mtlstudy.study import plan, results
+
+    cells = [c for c in plan.cells(profile, comparison) if cell in ("", c.name)]
+    if not cells:
+        raise unknown("cell", cell, [c.name for c in plan.cells(profile, comparison)])
+    if not cell and not comparison:
+        for name in plan.COMPUTED:
+            results.computed(name, profile)
+    for line in results.train(cells, jobs):
+        typer.echo(line)
+
+
+@command("data")
+def data_(
+    name: Annotated[str | None, typer.Argument(help="download this one; else a list")] = None,
+) -> None:
+    """Which data sets are on this machine; with a name, download it from the hub into the cache."""
+    from mtlstudy.data import _hub
 
     if name is not None:
-        hub.fetch(*entry("data", name).sources)
-    table = Table("data", "on this machine", "hub", "MB", title=None)
+        _hub.fetch(*entry("data", name).sources)
+    table = Table("data", "on this machine", "hub", "MB")
     for one in names("data") if name is None else [name]:
         cls = entry("data", one)
         ids = ", ".join(dict.fromkeys(source.hub_id for source in cls.sources))
         size = f"{sum(source.megabytes for source in cls.sources):g}" if cls.sources else ""
-        table.add_row(one, "yes" if cls.available() else "no", ids or "comes with a package or is generated", size)
+        origin = ids or "comes with a package or is generated"
+        table.add_row(one, "yes" if cls.available() else "no", origin, size)
     console.print(table)
 
 
-@app.command()
-@guarded
-def status() -> None:
-    """Every run of the store: done, diverged, resumable, stale (and why, field by field) or faulty."""
+@command()
+def status(profile: Profile = "quick") -> None:
+    """Every run of the store: done, diverged, resumable, stale (and why) or faulty; and how much of
+    the plan is done."""
+    from mtlstudy.study import results
+
     table = Table("run", "what", "state", "why")
-    for path in runs.folders():
-        fault = runs.fault(path)
+    for path in store.folders():
+        fault = store.fault(path)
         if fault:
             table.add_row(path.name, "", "faulty", fault)
             continue
-        record = runs.read(path)
-        config = RunConfig(**record["config"])
-        what = f"{config.data} {config.sharing}+{config.weighting} seed {config.seed} lr {config.lr:g}"
+        record = store.read(path)
+        config = store.Run(path, record).config
         state = record["status"] if (path / "DONE").exists() else "resumable"
-        why = "; ".join(runs.changes(record, config))
-        table.add_row(path.name, what, f"stale ({state})" if why else state, why)
+        why = "; ".join(store.changes(record))
+        table.add_row(path.name, config.title, f"stale ({state})" if why else state, why)
     console.print(table)
+    typer.echo(results.progress(profile))
 
 
-@app.command()
-@guarded
-def table(
-    name: Annotated[str, typer.Argument(help="an experiment, such as solver, comparison or sharing")],
-    profile: Annotated[str, typer.Option(help="quick or full")] = "quick",
+@command()
+def text(profile: Profile = "quick") -> None:
+    """Render what the book and the paper quote: claims as sentences, numbers, provenance."""
+    from mtlstudy.study.text import render
+
+    typer.echo(render(profile))
+
+
+@command()
+def recheck(
+    profile: Profile = "quick",
+    seconds: Annotated[float, typer.Option(help="no run is begun after so much time")] = 90.0,
 ) -> None:
-    """Compute the csv of an experiment (missing runs are trained first) and the values that the texts quote."""
-    from mtlstudy.study import results as base
+    """Train a sample of the published runs again, and write how they came out."""
+    from mtlstudy.study import recheck as sample
 
-    frame = base.table(name, profile)
-    typer.echo(f"{base.folder(profile) / name}.csv: {len(frame)} rows")
+    file = sample.recheck(profile, seconds)
+    for row in sample.read()["drawn"]:
+        typer.echo(f"{row['run_id']} {row['data']} {row['method']}: {row['verdict']}")
+    typer.echo(file)
 
 
-@app.command()
-@guarded
-def publish(profile: Annotated[str, typer.Option(help="quick or full")] = "quick") -> None:
-    """Copy the computed results to book/results and write the README's table anew: what is published is what was computed."""
-    from mtlstudy.study.publish import publish as copy
+@command()
+def publish(
+    profile: Profile = "quick",
+    drop: Annotated[
+        list[str] | None, typer.Option(help="data set, method, run id or stale, left out")
+    ] = None,
+) -> None:
+    """Merge the finished runs into book/results and write the README's table anew."""
+    from mtlstudy.study.publish import publish as merge
 
-    for path in copy(profile):
+    for path in merge(profile, drop or []):
         typer.echo(path)
 
 
-@app.command()
-@guarded
+@command()
 def verify(
-    quarantine: Annotated[bool, typer.Option(help="move what is corrupt or foreign to runs/quarantine")] = False,
+    quarantine: Annotated[
+        bool, typer.Option(help="move what is corrupt or foreign to runs/quarantine")
+    ] = False,
     profile: Annotated[str, typer.Option(help="the published profile to compare with")] = "quick",
 ) -> None:
-    """Check every run against its digest, and the recomputed results against the published ones. Exit code 1 where one fails."""
-    faults = [(path, fault) for path in runs.folders() if (fault := runs.fault(path))]
-    for path, fault in faults:
-        typer.echo(fault + (f"; moved to {runs.quarantine(path)}" if quarantine else ""), err=True)
-    typer.echo(f"{len(runs.folders())} runs checked, {len(faults)} faulty")
-    from mtlstudy.study import results as base
+    """Check every run against its seal, and the runs here against the published ones. Exit code 1
+    where one is faulty, where results differ, and where there was nothing to compare."""
+    from mtlstudy.study import plan
+    from mtlstudy.study.recheck import OUTSIDE, SAME, WITHIN, compare
 
-    different = base.compare(profile)
-    for line in different:
-        typer.echo(line)
-    if faults and not quarantine:
+    if profile not in plan.PROFILES:
+        raise unknown("profile", profile, plan.PROFILES)
+    paths = store.folders()
+    faults = [(path, fault) for path in paths if (fault := store.fault(path))]
+    for path, fault in faults:
+        moved = f"; moved to {store.quarantine(path)}" if quarantine else ""
+        typer.echo(fault + moved, err=True)
+    typer.echo(f"{len(paths)} runs checked, {len(faults)} faulty")
+    compared = compare(profile)
+    for row in compared[compared["verdict"] != SAME].itertuples():
+        what = f"{row.run_id} {row.data} {row.method} seed {row.seed}"
+        typer.echo(f"{what}: {row.verdict} (largest difference over the spread: {row.largest:.2g})")
+    counts = compared["verdict"].value_counts()
+    shown = ", ".join(f"{counts.get(v, 0)} {v}" for v in (SAME, WITHIN, OUTSIDE))
+    typer.echo(f"{len(compared)} published runs compared: {shown}")
+    if (faults and not quarantine) or not len(compared) or counts.get(SAME, 0) < len(compared):
         raise typer.Exit(1)
 
 
-@app.command()
-@guarded
+@command()
 def bench(
     name: Annotated[str, typer.Argument(help="solver, step, train or scale")],
-    profile: Annotated[str, typer.Option(help="quick (minutes) or full (more rounds and sizes)")] = "quick",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
-    peer: Annotated[list[Path] | None, typer.Option(help="a checkout of nash-mtl or LibMTL to time as well")] = None,
+    profile: Annotated[str, typer.Option(help="quick (minutes) or full (more rounds)")] = "quick",
+    device: Device = "auto",
+    peer: Annotated[
+        list[Path] | None, typer.Option(help="a checkout of nash-mtl or LibMTL to time as well")
+    ] = None,
 ) -> None:
-    """Measure what a method costs beside its peers, as ratios within one run, and write the csv."""
+    """Measure what a method costs beside its peers, as ratios within one run."""
     from mtlstudy.bench import record
 
     table, path, notes = record.measure(name, profile, device, peer or [])
@@ -224,14 +271,15 @@ def bench(
     typer.echo(path)
 
 
-@app.command()
-@guarded
+@command()
 def new(
     kind: Annotated[str, typer.Argument(help="sharing, weighting or data")],
     name: Annotated[str, typer.Argument(help="its name, such as my_idea")],
-    into: Annotated[Path | None, typer.Option(help="the checkout to write into; by default the one that runs this")] = None,
+    into: Annotated[
+        Path | None, typer.Option(help="the checkout to write into; by default this one")
+    ] = None,
 ) -> None:
-    """Write one file that is a small working method, to put your own in its place, and say what to do next."""
+    """Write one file that is a small working method, to replace by your own."""
     from mtlstudy.new import create
 
     for line in create(kind, name, into):

@@ -1,8 +1,9 @@
-"""Execute a text notebook: python -m mtlstudy.execute notebooks/toy.py book/experiments/toy.ipynb profile=quick
+"""Execute a text notebook: python -m mtlstudy.execute notebooks/toy.py toy.ipynb profile=quick
 
-jupytext turns it into a notebook, papermill executes that under a temporary name, and only one that ran to its end is moved into
-place: a failing one never overwrites a good one. A parameter that the notebook does not declare stops before anything runs
-(papermill itself only logs it).
+jupytext turns it into a notebook, papermill executes that under a temporary name, and only one that
+ran to its end is moved into place: a failing one never overwrites a good one. A parameter that the
+notebook does not declare stops before anything runs (papermill itself only logs it). Where several
+pages are made of one notebook, its first cell is the words ``page.<name of the target>``.
 """
 
 import sys
@@ -11,8 +12,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from mtlstudy.errors import InputError, unknown
-from mtlstudy.training.store import placed
+from mtlstudy.study.words import load
 from mtlstudy.training.settings import parse_settings
+from mtlstudy.training.store import placed
 
 
 def execute(source: Path, target: Path, parameters: dict[str, Any]) -> Path:
@@ -26,18 +28,29 @@ def execute(source: Path, target: Path, parameters: dict[str, Any]) -> Path:
     import papermill
 
     if not source.is_file():
-        raise InputError(f"notebook {source}: no such file; allowed: a text notebook such as notebooks/toy.py")
+        reason = "no such file; allowed: a text notebook such as notebooks/toy.py"
+        raise InputError(f"notebook {source}: {reason}")
     with TemporaryDirectory() as folder:
         draft, executed = Path(folder) / f"{source.stem}.ipynb", Path(folder) / "executed.ipynb"
         notebook = jupytext.read(source)
-        notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        notebook.metadata["kernelspec"] = kernel
+        first = load("words.ko.yml").get("page", {}).get(target.stem)
+        if first:  # several pages are made of this notebook, each with a beginning of its own
+            notebook.cells[0].source = first
         jupytext.write(notebook, draft)
         declared = papermill.inspect_notebook(str(draft))
         for name in parameters:
             if name not in declared:
                 raise unknown(f"{source.name} parameter", name, declared)
-        parameters = {name: value for name, value in parameters.items() if repr(value) != repr(default(declared[name]))}
-        papermill.execute_notebook(draft, executed, parameters, kernel_name="python3", progress_bar=False, log_output=True)
+        changed = {
+            name: value
+            for name, value in parameters.items()
+            if repr(value) != repr(default(declared[name]))
+        }
+        papermill.execute_notebook(
+            draft, executed, changed, kernel_name="python3", progress_bar=False, log_output=True
+        )
         with placed(target) as part:
             part.write_bytes(executed.read_bytes())
     return target
@@ -51,7 +64,8 @@ def default(declared: Any) -> Any:
 if __name__ == "__main__":
     try:
         if len(sys.argv) < 3:
-            raise InputError("usage: python -m mtlstudy.execute SOURCE TARGET [parameter=value ...]")
+            usage = "python -m mtlstudy.execute SOURCE TARGET [parameter=value ...]"
+            raise InputError(f"usage: {usage}")
         execute(Path(sys.argv[1]), Path(sys.argv[2]), parse_settings(sys.argv[3:]))
     except InputError as error:
         sys.exit(f"mtlstudy: {error}")

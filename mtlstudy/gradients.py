@@ -1,11 +1,14 @@
 """Task gradients, their Gramian, and how much they conflict.
 
-One forward and K trunk backward passes, no more: each loss is differentiated to its representation z first (its head sees only
-its own task), then the K vectors are pushed through the trunk, and the stored J serves for the final direction as well.
-Shapes: K tasks, P shared parameters, B blocks, z (N, d), J (K, P), Gramian M = J Jᵀ (B, K, K) in float64.
+One forward and K trunk backward passes, no more: each loss is differentiated to its representation
+z first (its head sees only its own task), then the K vectors are pushed through the trunk, and the
+stored J serves for the final direction as well.
+Shapes: K tasks, P shared parameters, B blocks, z (N, d), J (K, P), Gramian M = J Jᵀ (B, K, K) in
+float64.
 
-The three modes give the same J to rounding. Peak memory beside the model's own graph, in numbers: J itself, K · P, and the
-intermediate gradients of as many tasks as are differentiated at once: 1 (sequential), `chunk` (chunked), K (batched).
+The three modes give the same J to rounding. Peak memory beside the model's own graph, in numbers:
+J itself, K · P, and the intermediate gradients of as many tasks as are differentiated at once:
+1 (sequential), `chunk` (chunked), K (batched).
 """
 
 from collections.abc import Sequence
@@ -15,20 +18,23 @@ import torch
 from torch import Tensor
 
 Mode = Literal["sequential", "batched", "chunked"]
-AT_ONCE = {"cpu": 1 << 19, "cuda": 1 << 24}  # numbers of J in float64: 4 MB fit a cache, 128 MB are few launches on a GPU
+WORKSPACE = {"cpu": 1 << 19, "cuda": 1 << 24}
+"""Numbers of J converted to float64 at once: 4 MB fit a cache, 128 MB are few launches on a GPU."""
 
 
-def apart(z: Sequence[Tensor]) -> list[Tensor]:
-    """K representations, each a tensor of its own for its head to read, so that one backward pass tells their gradients apart."""
+def separate(z: Sequence[Tensor]) -> list[Tensor]:
+    """K views of the representations, one a head, so that one backward pass tells their gradients
+    apart. Shapes as given."""
     return [rep.view_as(rep) for rep in z]
 
 
 def representation_gradients(
     losses: Sequence[Tensor], z: Sequence[Tensor], heads: Sequence[Sequence[Tensor]]
 ) -> tuple[list[Tensor], list[list[Tensor]]]:
-    """∂L_t/∂z_t for every task, and the gradients of each head for its own task, all in one backward pass.
+    """∂L_t/∂z_t for every task, and the gradients of each head for its own task, in one pass.
 
-    losses: K scalars; z: what the K heads read, K different tensors (see `apart`); heads: K lists of a task's own parameters.
+    losses: K scalars; z: what the K heads read, K different tensors (see `separate`); heads: K
+    lists of a task's own parameters.
     """
     assert len({id(rep) for rep in z}) == len(z)
     inputs = [*z, *(p for head in heads for p in head)]
@@ -46,11 +52,12 @@ def task_gradients(
     chunk: int = 4,
     out: Tensor | None = None,
 ) -> Tensor:
-    """J (K, P): the gradient of every task with respect to the shared parameters, flattened in their order.
+    """J (K, P): the gradient of every task on the shared parameters, flattened in their order.
 
-    z, to_z: K representations and ∂L_t/∂z_t. mode "batched" differentiates all K at once and "chunked" `chunk` of them, which
-    needs one common z; with several representations it is one after another. keep_graph: whether the graph is used again later.
-    out: where J is written; large memory that is kept is cheaper than memory asked for anew at every step.
+    z, to_z: K representations and ∂L_t/∂z_t. mode: "batched" differentiates all K at once and
+    "chunked" `chunk` of them, which needs one common z; otherwise it is one after another.
+    keep_graph: whether the graph is used again later. out: where J is written; large memory that
+    is reused is cheaper than memory allocated anew at every step.
     """
     K = len(z)
     J = shared[0].new_empty(K, sum(p.numel() for p in shared)) if out is None else out
@@ -64,38 +71,58 @@ def task_gradients(
     size = K if mode == "batched" else chunk
     for start in range(0, K, size):
         vectors = torch.stack(list(to_z[start : start + size]))
-        keep = keep_graph or start + size < K
-        grads = torch.autograd.grad(z[0], shared, vectors, retain_graph=keep, is_grads_batched=True, materialize_grads=True)
-        torch.cat([g.reshape(len(vectors), -1) for g in grads], 1, out=J[start : start + size])
-        del grads
+        grads = torch.autograd.grad(
+            z[0],
+            shared,
+            vectors,
+            retain_graph=keep_graph or start + size < K,
+            is_grads_batched=True,
+            materialize_grads=True,
+        )
+        rows = [g.reshape(len(vectors), -1) for g in grads]
+        torch.cat(rows, 1, out=J[start : start + size])
+        del grads, rows
     return J
 
 
-def direction(z: Sequence[Tensor], vectors: Sequence[Tensor], shared: Sequence[Tensor], out: Tensor | None = None) -> Tensor:
-    """Σ_t (∂z_t/∂θ)ᵀ v_t (P,) in one backward pass, for weights that are known beforehand. out: where it is written."""
+def direction(
+    z: Sequence[Tensor],
+    vectors: Sequence[Tensor],
+    shared: Sequence[Tensor],
+    out: Tensor | None = None,
+) -> Tensor:
+    """Σ_t (∂z_t/∂θ)ᵀ v_t (P,) in one backward pass, for weights that are known beforehand.
+
+    z, vectors: K each, of one shape; out: where it is written.
+    """
     grads = torch.autograd.grad(list(z), shared, list(vectors), materialize_grads=True)
     return torch.cat([g.reshape(-1) for g in grads], out=out)
 
 
-def gramian(J: Tensor, sizes: Sequence[int] | None = None, room: Tensor | None = None) -> Tensor:
-    """M (B, K, K) in float64: one Gramian a block of `sizes` columns, or one (1, K, K) for all of J (K, P).
+def gramian(
+    J: Tensor, sizes: Sequence[int] | None = None, workspace: Tensor | None = None
+) -> Tensor:
+    """M (B, K, K) in float64: a Gramian a block of `sizes` columns, or one (1, K, K) for J (K, P).
 
-    room: memory (n ≥ K,) in float64 to convert J in, piece by piece.
+    workspace: float64 memory (n ≥ K,) in which J is converted, piece by piece.
 
     >>> gramian(torch.tensor([[3.0, 4.0], [0.0, 1.0]])).tolist()
     [[[25.0, 4.0], [4.0, 1.0]]]
     """
+    K = len(J)
     blocks = [J] if sizes is None else J.split(list(sizes), 1)
-    M = torch.zeros(len(blocks), len(J), len(J), dtype=torch.float64, device=J.device)
-    half = J.device.type == "cpu" and len(J) >= 8  # NumPy computes one triangle of a product x xᵀ; for few tasks torch is faster
-    if room is None:
-        room = torch.empty(min(AT_ONCE.get(J.device.type, 1 << 24), J.numel()), dtype=torch.float64, device=J.device)
-    width = min(len(room) // len(J), J.shape[1])
-    converted = room[: len(J) * width].view(len(J), width)
+    M = torch.zeros(len(blocks), K, K, dtype=torch.float64, device=J.device)
+    # NumPy computes one triangle of a product x xᵀ; for few tasks torch is faster
+    triangle = J.device.type == "cpu" and K >= 8
+    if workspace is None:
+        size = min(WORKSPACE.get(J.device.type, 1 << 24), J.numel())
+        workspace = torch.empty(size, dtype=torch.float64, device=J.device)
+    width = min(len(workspace) // K, J.shape[1])
+    converted = workspace[: K * width].view(K, width)
     for b, block in enumerate(blocks):
-        for part in block.detach().split(width, 1):
-            x = converted[:, : part.shape[1]].copy_(part)
-            if half:
+        for columns in block.detach().split(width, 1):
+            x = converted[:, : columns.shape[1]].copy_(columns)
+            if triangle:
                 array = x.numpy()
                 M[b] += torch.from_numpy(array @ array.T)
             else:
@@ -103,17 +130,25 @@ def gramian(J: Tensor, sizes: Sequence[int] | None = None, room: Tensor | None =
     return M
 
 
+def clip_(d: Tensor, max_norm: float | None) -> Tensor:
+    """d (P,) shortened in place to length `max_norm` where it is longer; None leaves it."""
+    if max_norm is None:
+        return d
+    return d.mul_(max_norm / torch.linalg.vector_norm(d).clamp_min(max_norm))
+
+
 def cosines(M: Tensor) -> Tensor:
-    """Cosines between the task gradients (..., K, K) from their Gramian; 0 where a task has no gradient."""
+    """Cosines of the task gradients (..., K, K) from their Gramian; 0 where one has no gradient."""
     norm = M.diagonal(dim1=-2, dim2=-1).clamp_min(0).sqrt()
     scale = norm[..., :, None] * norm[..., None, :]
     return torch.where(scale > 0, M / scale.clamp_min(torch.finfo(M.dtype).tiny), 0.0)
 
 
 def conflict(M: Tensor) -> dict[str, float]:
-    """Conflict measures of one Gramian (K, K): mean pairwise cosine, share of pairs with a negative one, magnitude ratio.
+    """Conflict of one Gramian (K, K): mean pairwise cosine, share of pairs with a negative one,
+    ratio of the largest to the smallest gradient norm (inf where a task has no gradient).
 
-    The ratio is that of the largest to the smallest gradient norm (inf where a task has none). One task: 1, 0, 1.
+    One task: 1, 0, 1.
     """
     K = M.shape[-1]
     pairs = cosines(M)[torch.triu(torch.ones(K, K, dtype=torch.bool, device=M.device), 1)]

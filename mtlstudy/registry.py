@@ -1,4 +1,4 @@
-"""Registries: packages in which one file is one method. A registry finds its own files and answers by name."""
+"""Registries: packages in which one file is one method, found by itself and answered by name."""
 
 from collections.abc import Callable
 from importlib import import_module

@@ -30,13 +30,20 @@
 profile = "quick"
 
 # %%
-import mtlstudy as ms
+from mtlstudy.study import (
+    claims,
+    performance,
+    performance_advice,
+    performance_claims,
+    performance_targets,
+    tables,
+)
+from mtlstudy.study.figures import performance as figures
 
-performance = ms.experiments.performance
 frames = performance.frames()
-values, tables = performance.values(frames), performance.tables
-targets = ms.show(performance.targets(frames), "성능의 목표와 측정값", "tab-performance-targets")
-display(performance.missing(frames, profile), targets)
+targets = performance_targets.targets(frames)
+shown = tables.show(targets, "성능의 목표와 측정값", "tab-performance-targets")
+display(performance.missing(frames, profile), shown)
 
 # %% [markdown]
 # ## 풀이
@@ -49,15 +56,16 @@ display(performance.missing(frames, profile), targets)
 # 스스로 상태를 알리지 않는 풀이의 실패는 모두 조용하다.
 
 # %% mystnb={"figure": {"caption": "과제의 수에 따른 풀이 하나의 시간. 점은 중앙값, 막대는 사분위 범위이다.", "name": "fig-performance-solver"}, "image": {"alt": "풀이별 시간의 중앙값을 과제의 수에 대해 양쪽 로그 축에 그린 꺾은선 그림"}}
-performance.figures.solver(frames["solver"])
+figures.solver(frames["solver"])
 
 # %%
-ms.tables.Tables(
-    [
-        ms.show(tables.single(frames["solver"]), "풀이 하나의 시간 (µs)", "tab-performance-single"),
-        ms.show(tables.batched(frames["solver"]), "행렬 N개를 풀 때 행렬 하나의 시간 (µs)", "tab-performance-batched"),
-        ms.show(tables.stress(frames["solver"]), "어려운 합성 행렬에서의 실패", "tab-performance-stress"),
-    ]
+tables.Tables(
+    tables.show(table(frames["solver"]), caption, f"tab-performance-{table.__name__}")
+    for table, caption in (
+        (performance.single, "풀이 하나의 시간 (µs)"),
+        (performance.batched, "행렬 N개를 풀 때 행렬 하나의 시간 (µs)"),
+        (performance.stress, "어려운 합성 행렬에서의 실패"),
+    )
 )
 
 # %% [markdown]
@@ -70,34 +78,35 @@ ms.tables.Tables(
 # 단계에서 실제로 쓴 가중치에서 센다.
 
 # %% mystnb={"figure": {"caption": "과제의 수에 따른 한 단계의 시간(위, 한계에 대한 비)과 최대 메모리(아래). 점은 중앙값, 막대는 사분위 범위이고 점선은 한계이다.", "name": "fig-performance-steps"}, "image": {"alt": "MLP와 Transformer에서 방법별 한 단계의 시간과 메모리를 과제의 수에 대해 로그 축에 그린 꺾은선 그림"}}
-performance.figures.steps(frames["step"])
+figures.steps(frames["step"])
 
 # %%
-ms.tables.Tables(
-    ms.show(tables.step(frames["step"], model), f"{tables.problem(model)}의 한 단계: 한계에 대한 시간의 비. 오른쪽 네 열은 K가 가장 클 때의 값", f"tab-performance-{model}")
-    for model in tables.MODELS
+tables.Tables(
+    tables.show(performance.step(frames["step"], model), f"{performance.name(model)}의 한 단계: 한계에 대한 시간의 비. 오른쪽 네 열은 K가 가장 클 때의 값", f"tab-performance-{model}")
+    for model in performance.MODELS
 )  # fmt: skip
 
 # %% [markdown]
 # ## 학습 전체와 규모
 #
 # 학습 루프는 단계 말고도 배치를 뽑고, 검증 자료로 평가하고, 기록하고, 체크포인트를 쓴다. 아래 첫 그림은 full 프로필의 일정으로 학습할 때 시간이 어디에 드는지를,
-# 둘째 그림은 과제, 매개변수, 입력의 길이가 늘어날 때 시간이 어떻게 늘어나는지를 보인다. 지수는 크기의 위쪽 절반에서 맞춘 로그-로그 직선의
-# 기울기이며, 1이면 크기에 비례한다.
+# 둘째 그림은 과제, 매개변수, 입력의 길이가 늘어날 때 시간이 어떻게 늘어나는지를 보인다. 표의 지수는 크기의 위쪽 절반에서 맞춘 로그-로그
+# 직선의 기울기이며, 1이면 크기에 비례한다.
 
 # %% mystnb={"figure": {"caption": "학습 시간의 구성. 막대 하나가 자료와 가중 방식 하나의 학습이다.", "name": "fig-performance-loop"}, "image": {"alt": "자료와 가중 방식별로 학습 시간 가운데 단계, 배치 뽑기, 평가, 기록, 체크포인트가 차지하는 몫을 쌓은 막대 그림"}}
-performance.figures.loop(frames["train"])
+figures.loop(frames["train"])
 
-# %% mystnb={"figure": {"caption": "규모에 따른 시간. 범례의 수는 크기에 대한 지수와 표준오차이다. 점은 중앙값, 막대는 사분위 범위이다.", "name": "fig-performance-scaling"}, "image": {"alt": "과제의 수, 매개변수의 수, 입력의 길이에 따른 한 단계의 시간과 과제의 수에 따른 풀이의 시간을 양쪽 로그 축에 그린 꺾은선 그림"}}
-performance.figures.scaling(frames["scale"])
+# %% mystnb={"figure": {"caption": "규모에 따른 시간. 점은 중앙값, 막대는 사분위 범위이다.", "name": "fig-performance-scaling"}, "image": {"alt": "과제의 수, 매개변수의 수, 입력의 길이에 따른 한 단계의 시간과 과제의 수에 따른 풀이의 시간을 양쪽 로그 축에 그린 꺾은선 그림"}}
+figures.scaling(frames["scale"])
 
 # %%
-ms.tables.Tables(
-    [
-        ms.show(tables.loop(frames["train"]), "학습 루프: 단계만 되풀이한 시간에 대한 비", "tab-performance-loop"),
-        ms.show(tables.together(frames["train"]), "여러 작업과 여러 시드를 함께 돌리기", "tab-performance-together"),
-        ms.show(tables.scaling(frames["scale"]), "규모에 대한 지수, 가장 큰 크기에서의 비용", "tab-performance-scaling"),
-    ]
+tables.Tables(
+    tables.show(table(frames[bench]), caption, f"tab-performance-{table.__name__}")
+    for table, bench, caption in (
+        (performance.loop, "train", "학습 루프: 단계만 되풀이한 시간에 대한 비"),
+        (performance.ratios, "train", "방법별 한 단계: 하드 공유와 균등 가중에 대한 시간의 비"),
+        (performance.scaling, "scale", "규모에 대한 지수, 가장 큰 크기에서의 비용"),
+    )
 )
 
 # %% [markdown]
@@ -108,14 +117,15 @@ ms.tables.Tables(
 # 그래서 매개변수 수준을 지키려는 사람을 위한 선택도 함께 적는다.
 
 # %%
-rules = ms.prose("**고르는 규칙.** 수준: 표현 수준이 단계의 시간을 {saved} % 이상 줄이고 사분위 범위도 겹치지 않으면 표현, 그 밖에는 매개변수. "
+rules = tables.prose("**고르는 규칙.** 수준: 표현 수준이 단계의 시간을 {saved} % 이상 줄이고 사분위 범위도 겹치지 않으면 표현, 그 밖에는 매개변수. "
                  "미분 방식: 가장 빠른 것. 사분위 범위가 그것과 겹치는 것이 여럿이면 메모리를 가장 적게 쓰는 것, 메모리의 차이가 {even} % "
                  "이내이면 더 단순한 것. update_every: 단계의 평균 시간이 평균 손실로 학습하는 단계의 {budget}배를 넘지 않는 가장 작은 값. "
-                 "설정 `mode=\"auto\"`는 실행을 시작할 때 첫 배치에서 재어 미분 방식을 고른다.", **performance.RULES)  # fmt: skip
-advice = ms.show(
-    performance.advice(frames["step"]),
+                 "설정 `mode=\"auto\"`는 실행을 시작할 때 첫 배치에서 재어 미분 방식을 고른다.", **performance_advice.RULES)  # fmt: skip
+advice = tables.show(
+    performance_advice.advice(frames["step"]),
     "모형과 과제의 수에 따른 권고. 배: 평균 손실로 학습하는 단계에 대한 비",
     "tab-performance-advice",
 )
-bullets = ms.tables.bullets
-display(bullets(values["findings"]), rules, advice, bullets(values["advice"]), performance.stamp())
+findings = tables.bullets(claims.sentences(performance_claims.findings(frames)))
+further = tables.bullets(claims.sentences(performance_claims.advice(frames)))
+display(findings, rules, advice, further, performance.stamp())

@@ -30,43 +30,50 @@
 profile = "quick"
 
 # %%
-import mtlstudy as ms
+from mtlstudy.study import claims, results, tables
+from mtlstudy.study import solver_values as solver
+from mtlstudy.study.figures import solver as figures
 
-base = ms.experiments.base
-solver = base.experiment("solver")
-cases = base.table("solver", profile)
-models = base.table("solver_trained", profile)
-values = solver.values(cases, models)
+cases = results.computed("solver", profile)["solver"]
+models = results.load("solver", profile)
+cited = solver.cited(cases, models)
 
 # %% [markdown]
 # ## 합성 행렬
 #
 # 행렬을 한 번에 한 가지 방식으로 어렵게 만든다. 조건수를 크게 하거나, 과제 기울기의 크기를 서로 다르게 하거나, 기울기를 거의 반대 방향으로 두거나,
-# 모든 기울기를 아주 작게 하고, 끝으로 이 성질들을 섞는다. 모든 사례에 해가 있다. 시간에는 볼록 계획을 짜는 비용이 들어 있지 않다.
+# 모든 기울기를 아주 작게 하고, 끝으로 이 성질들을 섞는다. 모든 사례에 해가 있다. 시간은 같은 사례에서 뉴턴 풀이에 든 시간에 대한
+# 비이며, 볼록 계획을 짜는 비용은 들어 있지 않다.
 #
 # 정확한 해는 풀이에 쓰지 않은 세 법칙도 지켜야 한다. 갱신 방향의 길이는 과제의 수만으로 정해지고($\|J^\top a\|^2 = K$), 각 과제가 얻는
 # 이득은 가중치의 역수이며($\langle g_t, d\rangle = 1/a_t$), 손실의 척도를 바꾸면 가중치만 그만큼 바뀐다($J \to SJ$ 이면 $a \to S^{-1}a$).
 # 마지막 표의 오차는 그램 행렬이 아니라 기울기에서 직접 잰 것이다.
 
 # %%
-ms.prose("과제의 수 K: {K_min} ~ {K_max}, 조건수: {condition_min} ~ {condition_max}, 기울기 크기의 비: 최대 {scale_max}. "
-         "네 풀이를 모두 적용한 사례: {newton[cases]}개, 뉴턴 풀이만 더 적용한 것까지 합한 사례: {newton_all[cases]}개.", **values["stress"])  # fmt: skip
+tables.prose("과제의 수 K: {K_min} ~ {K_max}, 조건수: {condition_min} ~ {condition_max}, 기울기 크기의 비: 최대 {scale_max}. "
+         "네 풀이를 모두 적용한 사례: {newton[cases]}개, 뉴턴 풀이만 더 적용한 것까지 합한 사례: {newton_all[cases]}개.", **cited["stress"])  # fmt: skip
 
 # %%
-ms.tables.Tables(
+tables.Tables(
     [
-        ms.show(solver.tables.solvers(cases), "합성 행렬: 풀이별 실패, 잔차, 시간", "tab-solver-stress"),
-        ms.show(solver.tables.families(cases), "합성 행렬: 종류별 실패한 사례/전체 사례", "tab-solver-families"),
-        ms.show(solver.tables.statuses(cases), "실패한 사례에서 풀이기가 보고한 상태", "tab-solver-statuses"),
-        ms.show(solver.tables.laws(cases), "뉴턴 풀이가 지키는 법칙", "tab-solver-laws"),
+        tables.show(
+            solver.solvers(cases), "합성 행렬: 풀이별 실패, 잔차, 시간", "tab-solver-stress"
+        ),
+        tables.show(
+            solver.families(cases), "합성 행렬: 종류별 실패한 사례/전체 사례", "tab-solver-families"
+        ),
+        tables.show(
+            solver.statuses(cases), "실패한 사례에서 풀이기가 보고한 상태", "tab-solver-statuses"
+        ),
+        tables.show(solver.laws(cases), "뉴턴 풀이가 지키는 법칙", "tab-solver-laws"),
     ]
 )
 
 # %% mystnb={"figure": {"caption": "합성 행렬에서 조건수에 따른 잔차. 점은 (사례, 풀이)이고 점선은 실패의 기준이다. 축의 범위를 벗어난 값은 가장자리에 그렸다.", "name": "fig-solver-residuals"}, "image": {"alt": "네 풀이의 잔차를 그램 행렬의 조건수에 대해 양쪽 로그 축에 그린 산점도"}}
-solver.figures.residuals(cases)
+figures.residuals(cases)
 
-# %% mystnb={"figure": {"caption": "과제의 수에 따른 풀이 시간. 점은 중앙값, 막대는 사분위 범위이다.", "name": "fig-solver-times"}, "image": {"alt": "네 풀이의 시간 중앙값을 과제의 수에 대해 양쪽 로그 축에 그린 꺾은선 그림"}}
-solver.figures.times(cases)
+# %% mystnb={"figure": {"caption": "과제의 수에 따른 풀이 시간. 뉴턴의 시간을 1로 둔 같은 사례의 비이며, 점은 중앙값, 막대는 사분위 범위이다.", "name": "fig-solver-times"}, "image": {"alt": "뉴턴에 대한 네 풀이의 시간 비를 과제의 수에 대해 양쪽 로그 축에 그린 꺾은선 그림"}}
+figures.times(cases)
 
 # %% [markdown]
 # ## 실제 학습의 행렬
@@ -76,14 +83,24 @@ solver.figures.times(cases)
 # 차이도 학습을 거치며 커지므로, 시드별 차이는 시드에 따른 표준편차와 함께 읽어야 한다.
 
 # %% mystnb={"figure": {"caption": "학습 중 기록한 그램 행렬에서의 잔차(모든 시드). 점선은 실패의 기준이다. 축의 범위를 벗어난 값은 가장자리에 그렸다.", "name": "fig-solver-along"}, "image": {"alt": "자료별로 학습 중 기록한 순서에 따라 네 풀이의 잔차를 그린 산점도"}}
-solver.figures.along(cases)
+figures.along(cases)
 
 # %%
-ms.tables.Tables(
+tables.Tables(
     [
-        ms.show(solver.tables.solvers(cases, "recorded", "multi_mnist"), "MultiMNIST의 학습 기록", "tab-solver-multi-mnist"),
-        ms.show(solver.tables.solvers(cases, "recorded", "yeast"), "Yeast의 학습 기록", "tab-solver-yeast"),
-        ms.show(solver.tables.trained(models), "정확한 해와 CCP로 학습한 모형의 시험 성능", "tab-solver-trained"),
+        tables.show(
+            solver.solvers(cases, "recorded", "multi_mnist"),
+            "MultiMNIST의 학습 기록",
+            "tab-solver-multi-mnist",
+        ),
+        tables.show(
+            solver.solvers(cases, "recorded", "yeast"), "Yeast의 학습 기록", "tab-solver-yeast"
+        ),
+        tables.show(
+            solver.trained(models),
+            "정확한 해와 CCP로 학습한 모형의 시험 성능",
+            "tab-solver-trained",
+        ),
     ]
 )
 
@@ -93,7 +110,7 @@ ms.tables.Tables(
 # 아래 문장은 모두 위의 수치에서 계산된 것이다.
 
 # %%
-ms.tables.bullets(values["findings"])
+tables.bullets(claims.sentences(solver.claims(cases, models)))
 
 # %%
-ms.stamp(profile)
+tables.stamp(results.provenance(models.runs, profile))

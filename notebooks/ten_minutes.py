@@ -19,7 +19,7 @@
 #
 # 이 장에서는 가장 작은 다중 과제 모형, 곧 층 하나를 공유하고 출력층을 둘 둔 모형을 실제 자료로 학습하고, 과제마다 모형을 따로 둔 경우와
 # 견주어 본다. 여기의 비교는 패키지를 쓰는 법을 보이는 **예시**이며 이 연구의 근거가 아니다. 자료가 작고, 학습률을 조정하지 않았으며, 자료도
-# 하나뿐이다. 근거로 삼는 비교는 {doc}`first_comparison`과 {doc}`sharing_comparison`에 있다.
+# 하나뿐이다. 근거로 삼는 비교는 {doc}`weightings`와 {doc}`sharings`에 있다.
 
 # %% tags=["parameters"]
 profile = "quick"
@@ -34,20 +34,25 @@ steps = 150
 
 # %%
 import mtlstudy as ms
+from mtlstudy.study import claims, lesson, results, tables
 
 config = ms.RunConfig(
-    data="diabetes", sharing="hard", weighting="equal", depth=1, width=128, lr=0.01, steps=steps, profile=profile
+    data="diabetes", sharing="hard", weighting="equal", depth=1, width=128, lr=0.01, steps=steps
 )
-ms.show(ms.lesson.about(config), "두 과제와 환자의 수", "tab-ten-tasks")
+tables.show(lesson.about(config), "두 과제와 환자의 수", "tab-ten-tasks")
 
 # %% [markdown]
 # ## 층 하나를 공유하는 모형
 #
 # 두 과제가 완전 연결층(dense layer) 하나를 공유하고, 그 위에 과제마다 출력층을 하나씩 둔다. 이것이 하드 공유(hard parameter sharing)이다
 # {cite:p}`caruana1997`. 그림은 만들어진 모형에서 그린 것으로, 두 색이 칠해진 상자가 두 과제의 손실이 함께 닿는 매개변수이다.
-
-# %% mystnb={"figure": {"caption": "층 하나를 공유하고 출력층을 둘 둔 모형. 상자의 색은 그 매개변수가 쓰이는 과제이다.", "name": "fig-ten-model"}, "image": {"alt": "입력 위에 두 과제가 함께 쓰는 층이 하나 있고 그 위에 과제마다 출력층이 하나씩 있는 그림"}}
-ms.diagrams.diagram(ms.lesson.model(config))
+#
+# ```{figure} /book/_generated/ten_minutes.svg
+# :name: fig-ten-model
+# :alt: 입력 위에 두 과제가 함께 쓰는 층이 하나 있고 그 위에 과제마다 출력층이 하나씩 있는 그림
+#
+# 층 하나를 공유하고 출력층을 둘 둔 모형. 상자의 색은 그 매개변수가 쓰이는 과제이다.
+# ```
 
 # %% [markdown]
 # ## 학습
@@ -57,7 +62,9 @@ ms.diagrams.diagram(ms.lesson.model(config))
 
 # %%
 run = ms.fit(config, progress=False)
-ms.show(ms.lesson.table(ms.lesson.results([run])), "한 시드의 시험 성능", "tab-ten-one")
+tables.show(
+    lesson.table(lesson.compared(config, "hard+equal", 1)), "한 시드의 시험 성능", "tab-ten-one"
+)
 
 # %% [markdown]
 # ## 과제마다 따로 배우는 것보다 나은가
@@ -67,8 +74,8 @@ ms.show(ms.lesson.table(ms.lesson.results([run])), "한 시드의 시험 성능"
 # 않으며, 여러 번 비교한 데 대한 보정도 하지 않았다. `sharing` 한 단어를 `single_task`로 바꾸면 과제마다 같은 크기의 모형을 따로 둔다.
 
 # %%
-pair = ms.lesson.runs(config, [("single_task", "equal"), ("hard", "equal")], seeds)
-ms.show(ms.lesson.table(ms.lesson.results(pair)), "단일 과제와 하드 공유: 시드 평균 ± 표준편차", "tab-ten-pair")
+pair = lesson.compared(config, "single_task+equal,hard+equal", seeds)
+tables.show(lesson.table(pair), "단일 과제와 하드 공유: 시드 평균 ± 표준편차", "tab-ten-pair")
 
 # %% [markdown]
 # ## 한 단어 바꾸기
@@ -77,18 +84,18 @@ ms.show(ms.lesson.table(ms.lesson.results(pair)), "단일 과제와 하드 공�
 # 사본을 두고 그 출력을 섞는 비율을 배운다({doc}`교차 연결 <../sharing/cross_stitch>`). `nash`는 두 과제의 기울기를 내쉬 협상으로 결합한다({doc}`../method`).
 
 # %%
-more = [*pair, *ms.lesson.runs(config, [("cross_stitch", "equal"), ("hard", "nash")], seeds)]
-ms.show(ms.lesson.table(ms.lesson.results(more)), "한 단어씩 바꾼 네 방법: 시드 평균 ± 표준편차", "tab-ten-more")
+more = lesson.compared(config, "single_task+equal,hard+equal,cross_stitch+equal,hard+nash", seeds)
+tables.show(lesson.table(more), "한 단어씩 바꾼 네 방법: 시드 평균 ± 표준편차", "tab-ten-more")
 
-# %% mystnb={"figure": {"caption": "네 방법의 시험 지표. 점은 시드, 세로 막대는 평균이고 같은 시드를 선으로 이었다.", "name": "fig-ten-more"}, "image": {"alt": "네 방법의 시드별 AUC와 MAE를 과제마다 한 칸에 나타낸 점 그림"}}
-ms.lesson.figure(ms.lesson.results(more))
+# %% mystnb={"figure": {"caption": "네 방법의 시험 지표. 점은 시드, 세로 막대는 평균, 가로 선은 구간이다.", "name": "fig-ten-more"}, "image": {"alt": "네 방법의 시드별 AUC와 MAE를 과제마다 한 칸에 나타낸 점 그림"}}
+lesson.figure(more)
 
 # %%
-ms.tables.bullets([*ms.lesson.sentences(ms.lesson.results(more)), *ms.lesson.spread(ms.lesson.results(more))])
+tables.bullets(claims.sentences(lesson.claims(more)))
 
 # %% [markdown]
 # 방법 사이의 차이는 시드에 따른 흔들림과 함께 읽어야 한다. 이런 크기의 실험에서 시드 하나를 골라 보이면 어떤 주장이든 할 수 있다. 그래서 이 책의
 # 비교에서는 모든 방법이 같은 조정 예산을 쓰고, 시드를 짝짓고, 구간과 보정한 검정을 함께 적는다. 다음 장들이 그 물음과 방법을 설명한다.
 
 # %%
-ms.stamp(ms.lesson.provenance(more))
+tables.stamp(results.provenance(more.runs, profile))

@@ -28,13 +28,12 @@
 profile = "quick"
 
 # %%
-import mtlstudy as ms
+from mtlstudy.study import claims, results, tables
+from mtlstudy.study import toy_values as toy
+from mtlstudy.study.figures import toy as figures
 
-base = ms.experiments.base
-toy = base.experiment("toy")
-ends = base.table("toy", profile)
-paths = base.table("toy_paths", profile)
-values = toy.values(ends, paths)
+frames = results.computed("toy", profile)
+ends, paths = frames["toy"], frames["toy_paths"]
 
 # %% [markdown]
 # ## 어디에 이르는가
@@ -45,23 +44,25 @@ values = toy.values(ends, paths)
 # 뜻이다. 게임은 가중치를 새로 계산한 횟수이며, 해가 없으면 그 단계의 가중치를 0으로 둔다.
 
 # %%
-ms.prose("모든 방법은 같은 출발점 {starts}개에서 Adam(학습률 {lr})으로 {steps}단계를 나아간다. 첫째 손실의 척도: {scale}. 전선의 범위: "
+tables.prose("모든 방법은 같은 출발점 {starts}개에서 Adam(학습률 {lr})으로 {steps}단계를 나아간다. 첫째 손실의 척도: {scale}. 전선의 범위: "
          "$x_1$ 은 {x1_low}에서 {x1_high}까지, $x_2$ 는 평균 {x2}. 판정의 허용 오차: {tolerance} %. 가중치를 매 단계 계산하지 않고 "
-         "유지한 방법: {held}.", **values["problem"])  # fmt: skip
+         "유지한 방법: {held}.", **toy.cited(ends)["problem"])  # fmt: skip
 
 # %%
-ms.tables.Tables(
+tables.Tables(
     [
-        ms.show(toy.tables.methods(ends), "방법별로 전선에 이른 출발점", "tab-toy-methods"),
-        ms.show(toy.tables.points(ends), "출발점별 끝점의 두 손실(* 표시는 전선 밖)", "tab-toy-points"),
+        tables.show(toy.methods(ends), "방법별로 전선에 이른 출발점", "tab-toy-methods"),
+        tables.show(
+            toy.points(ends), "출발점별 끝점의 두 손실(* 표시는 전선 밖)", "tab-toy-points"
+        ),
     ]
 )
 
 # %% mystnb={"figure": {"caption": "다섯 출발점에서 시작한 궤적. 바탕은 두 손실의 합이며 밝을수록 작다. 전선에 이르렀는지는 손실로 판정하므로, 별이 전선에서 떨어져 보이더라도 그 손실은 허용 오차 안에 있다.", "name": "fig-toy-contours"}, "image": {"alt": "여섯 방법의 궤적을 두 변수의 평면에서 손실의 등고선과 파레토 전선 위에 그린 그림"}}
-toy.figures.contours(ends, paths)
+figures.contours(ends, paths)
 
 # %% mystnb={"figure": {"caption": "손실 공간에서 본 같은 궤적. 굵은 선은 파레토 전선이며 왼쪽 아래로 갈수록 좋다.", "name": "fig-toy-losses"}, "image": {"alt": "여섯 방법의 궤적을 두 손실의 평면에 파레토 전선과 함께 그린 그림"}}
-toy.figures.loss_space(ends, paths)
+figures.loss_space(ends, paths)
 
 # %% [markdown]
 # ## 알아낸 것
@@ -69,7 +70,7 @@ toy.figures.loss_space(ends, paths)
 # 아래 문장은 모두 위의 수치에서 계산된 것이다.
 
 # %%
-ms.tables.bullets(values["findings"])
+tables.bullets(claims.sentences(toy.claims(ends)))
 
 # %%
-ms.stamp(profile)
+tables.stamp(results.origin("toy", profile))

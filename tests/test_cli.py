@@ -10,7 +10,16 @@ from mtlstudy.cli import app
 from mtlstudy.errors import InputError
 from mtlstudy.training.settings import parse_seeds, parse_settings
 
-SMALL = ["--set", "steps=20", "--set", "evaluations=2", "--set", "lr=0.003", "--set", "data.train=100"]
+SMALL = [
+    "--set",
+    "steps=20",
+    "--set",
+    "evaluations=2",
+    "--set",
+    "lr=0.003",
+    "--set",
+    "data.train=100",
+]
 
 
 def call(*arguments):
@@ -30,10 +39,20 @@ def test_run_status_verify_on_a_small_study():
     (path / "metrics.jsonl").write_text("{}\n")
     found = call("verify")
     assert found.exit_code == 1 and "digest" in found.output
-    assert call("run", "--data", "synthetic", "--weighting", "nash", "--seeds", "0-1", *SMALL).exit_code == 2
+    assert (
+        call(
+            "run", "--data", "synthetic", "--weighting", "nash", "--seeds", "0-1", *SMALL
+        ).exit_code
+        == 2
+    )
     assert call("verify", "--quarantine").exit_code == 0 and not path.exists()
     assert (runs.root() / "quarantine" / path.name / "run.json").exists()
-    assert call("run", "--data", "synthetic", "--weighting", "nash", "--seeds", "0-1", *SMALL).exit_code == 0
+    assert (
+        call(
+            "run", "--data", "synthetic", "--weighting", "nash", "--seeds", "0-1", *SMALL
+        ).exit_code
+        == 0
+    )
 
 
 def test_status_says_why_a_run_is_stale(monkeypatch):
@@ -41,7 +60,9 @@ def test_status_says_why_a_run_is_stale(monkeypatch):
     from mtlstudy import config
 
     original = config._module
-    monkeypatch.setattr(config, "_module", lambda m: ("edited", ()) if m == "weighting.nash" else original(m))
+    monkeypatch.setattr(
+        config, "_module", lambda m: ("edited", ()) if m == "weighting.nash" else original(m)
+    )
     text = " ".join(call("status").output.split())
     assert "stale" in text and "has changed" in text
 
@@ -92,9 +113,24 @@ def test_a_benchmark_runs_each_of_its_sets(monkeypatch):
 
     assert all(name in data.names() for sets in cli.BENCHMARKS.values() for name in sets)
     monkeypatch.setitem(cli.BENCHMARKS, "both", ("synthetic", "diabetes"))
-    small = ("--seeds", "0", "--set", "steps=4", "--set", "evaluations=1", "--set", "lr=0.01", "--set", "dropout=0.0")
+    small = (
+        "--seeds",
+        "0",
+        "--set",
+        "steps=4",
+        "--set",
+        "evaluations=1",
+        "--set",
+        "lr=0.01",
+        "--set",
+        "dropout=0.0",
+    )
     done = call("run", "--data", "both", *small)
-    assert done.exit_code == 0 and "synthetic.hard.equal" in done.stdout and "diabetes.hard.equal" in done.stdout
+    assert (
+        done.exit_code == 0
+        and "synthetic.hard.equal" in done.stdout
+        and "diabetes.hard.equal" in done.stdout
+    )
     refused = call("run", "--data", "both", "--name", "mine", *small)
     assert refused.exit_code == 2 and "2 studies" in refused.stderr
     assert "both" in call("list").stdout
@@ -105,7 +141,9 @@ def test_data_says_what_is_on_this_machine(monkeypatch):
     monkeypatch.setenv("MTLSTUDY_CACHE", "/nowhere")
     monkeypatch.setenv("HF_HUB_CACHE", "/nowhere")
     lines = call("data").stdout.splitlines()
-    assert any("yeast" in line and "yes" in line for line in lines) and any("nsmc" in line and "no" in line for line in lines)
+    assert any("yeast" in line and "yes" in line for line in lines) and any(
+        "nsmc" in line and "no" in line for line in lines
+    )
     missing = call("run", "--data", "nsmc", "--seeds", "0", "--set", "steps=1")
     assert missing.exit_code == 2 and len(missing.stderr.strip().splitlines()) == 1
     assert "MTLSTUDY_DATA" in missing.stderr and "nsmc" in missing.stderr

@@ -1,63 +1,83 @@
-"""Task gradients: the same by every way, exact against plain autograd, and their Gramian in float64."""
+"""Task gradients: the same by every way, exact against plain autograd, and their Gramian in
+float64."""
 
 import pytest
 import torch
 from torch import nn
 
-from mtlstudy.gradients import apart, conflict, cosines, direction, gramian, representation_gradients, task_gradients
+from mtlstudy.gradients import (
+    conflict,
+    cosines,
+    direction,
+    gramian,
+    representation_gradients,
+    separate,
+    task_gradients,
+)
 
 
 @pytest.fixture
 def problem():
     torch.manual_seed(0)
-    trunk, heads = nn.Sequential(nn.Linear(5, 7), nn.Tanh(), nn.Linear(7, 4), nn.Tanh()), [nn.Linear(4, 1) for _ in range(3)]
+    trunk = nn.Sequential(nn.Linear(5, 7), nn.Tanh(), nn.Linear(7, 4), nn.Tanh())
+    heads = [nn.Linear(4, 1) for _ in range(3)]
     x = torch.randn(9, 5)
 
     def losses(z):
         read = z if isinstance(z, list) else [z] * 3
-        return [(head(rep) - t).square().mean() for t, (head, rep) in enumerate(zip(heads, read, strict=True))]
+        pairs = zip(heads, read, strict=True)
+        return [(head(rep) - t).square().mean() for t, (head, rep) in enumerate(pairs)]
 
     return trunk, heads, x, losses
+
+
+def flat(grads):
+    return torch.cat([g.flatten() for g in grads])
 
 
 def plain(problem):
     """J by one ordinary backward pass a task through everything."""
     trunk, _, x, losses = problem
-    rows = [torch.autograd.grad(loss, list(trunk.parameters()), retain_graph=True) for loss in losses(trunk(x))]
-    return torch.stack([torch.cat([g.flatten() for g in row]) for row in rows])
+    theta = list(trunk.parameters())
+    return torch.stack(
+        [flat(torch.autograd.grad(loss, theta, retain_graph=True)) for loss in losses(trunk(x))]
+    )
 
 
-@pytest.mark.parametrize("mode", ["sequential", "batched"])
-def test_task_gradients_are_those_of_plain_autograd(problem, mode):
+@pytest.mark.parametrize("how", [{}, {"mode": "batched"}, {"mode": "chunked", "chunk": 2}])
+def test_task_gradients_are_those_of_plain_autograd(problem, how):
     trunk, heads, x, losses = problem
     z = trunk(x)
-    read = apart([z] * 3)
-    to_z, to_heads = representation_gradients(losses(read), read, [list(h.parameters()) for h in heads])
-    J = task_gradients([z] * 3, to_z, list(trunk.parameters()), mode)
+    read = separate([z] * 3)
+    own = [list(h.parameters()) for h in heads]
+    to_z, to_heads = representation_gradients(losses(read), read, own)
+    J = task_gradients([z] * 3, to_z, list(trunk.parameters()), **how)
     assert torch.allclose(J, plain(problem), atol=1e-6)
     for t, head in enumerate(heads):
-        own = torch.autograd.grad(losses(trunk(x))[t], list(head.parameters()))
-        assert all(torch.allclose(a, b) for a, b in zip(own, to_heads[t], strict=True))
+        exact = torch.autograd.grad(losses(trunk(x))[t], list(head.parameters()))
+        assert all(torch.allclose(a, b) for a, b in zip(exact, to_heads[t], strict=True))
 
 
 def test_every_task_may_have_its_own_examples(problem):
     trunk, heads, x, _ = problem
+    theta = list(trunk.parameters())
     z = [trunk(x + t) for t in range(3)]
-    named = [head(rep).square().mean() for head, rep in zip(heads, z, strict=True)]
-    to_z, _ = representation_gradients(named, z, [[]] * 3)
-    J = task_gradients(z, to_z, list(trunk.parameters()))
+    losses = [head(rep).square().mean() for head, rep in zip(heads, z, strict=True)]
+    to_z, _ = representation_gradients(losses, z, [[]] * 3)
+    J = task_gradients(z, to_z, theta)
     for t in range(3):
-        grads = torch.autograd.grad(heads[t](trunk(x + t)).square().mean(), list(trunk.parameters()))
-        assert torch.allclose(J[t], torch.cat([g.flatten() for g in grads]), atol=1e-6)
+        grads = torch.autograd.grad(heads[t](trunk(x + t)).square().mean(), theta)
+        assert torch.allclose(J[t], flat(grads), atol=1e-6)
 
 
 def test_known_weights_need_one_backward_pass(problem):
     trunk, _, x, losses = problem
     z = trunk(x)
-    read = apart([z] * 3)
+    read = separate([z] * 3)
     to_z, _ = representation_gradients(losses(read), read, [[]] * 3)
     a = torch.tensor([0.3, 2.0, 1.1])
-    d = direction([z] * 3, [w * v for w, v in zip(a, to_z, strict=True)], list(trunk.parameters()))
+    weighted = [w * v for w, v in zip(a, to_z, strict=True)]
+    d = direction([z] * 3, weighted, list(trunk.parameters()))
     assert torch.allclose(d, a @ plain(problem), atol=1e-6)
 
 
@@ -67,7 +87,16 @@ def test_blocks_of_the_gramian_add_up_to_the_whole(problem):
     sizes = [sum(p.numel() for p in trunk[i].parameters()) for i in (0, 2)]
     blocks, whole = gramian(J, sizes), gramian(J)
     assert blocks.shape == (2, 3, 3) and blocks.dtype == torch.float64
-    assert torch.allclose(blocks.sum(0), whole[0]) and torch.allclose(whole[0], J.double() @ J.double().T)
+    assert torch.allclose(blocks.sum(0), whole[0])
+    assert torch.allclose(whole[0], J.double() @ J.double().T)
+
+
+@pytest.mark.parametrize("K", [3, 9])  # by torch, and by NumPy
+def test_a_gramian_is_the_same_in_any_workspace(K):
+    J = torch.randn(K, 101)
+    small = gramian(J, workspace=torch.empty(10 * K, dtype=torch.float64))
+    assert torch.allclose(small, gramian(J), rtol=1e-14)
+    assert torch.allclose(small[0], J.double() @ J.double().T, rtol=1e-14)
 
 
 def test_a_gramian_of_float32_gradients_keeps_what_float32_would_lose():
@@ -78,7 +107,8 @@ def test_a_gramian_of_float32_gradients_keeps_what_float32_would_lose():
 
 def test_conflict_measures():
     M = gramian(torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 2.0]]))[0]
-    measured = conflict(M)
-    assert measured == {"cosine": pytest.approx(-1 / 3), "conflict": pytest.approx(1 / 3), "magnitude_ratio": 2.0}
+    expected = {"cosine": pytest.approx(-1 / 3), "conflict": pytest.approx(1 / 3)}
+    assert conflict(M) == {**expected, "magnitude_ratio": 2.0}
     assert cosines(torch.zeros(2, 2, dtype=torch.float64)).tolist() == [[0.0, 0.0], [0.0, 0.0]]
-    assert conflict(torch.ones(1, 1, dtype=torch.float64)) == {"cosine": 1.0, "conflict": 0.0, "magnitude_ratio": 1.0}
+    alone = conflict(torch.ones(1, 1, dtype=torch.float64))
+    assert alone == {"cosine": 1.0, "conflict": 0.0, "magnitude_ratio": 1.0}

@@ -1,4 +1,5 @@
-"""Where hub data come from: the order of places, the pins, what is refused, what an interrupted download leaves."""
+"""Where hub data come from: the order of places, the pins, what is refused, what an interrupted
+download leaves."""
 
 import json
 import os
@@ -11,10 +12,12 @@ import pytest
 
 from mtlstudy.data import _hub as hub
 from mtlstudy.data._content import digest, kind
+from mtlstudy.data._hub import MissingData, Source, available, content, fetch, missing, rows, shards
 from mtlstudy.errors import InputError
-from mtlstudy.data._hub import MissingData, Source, available, fetch, pin, rows, shards
 
-TABLE = pa.table({"text": ["가", "<b>나</b>", None, ""], "label": [0, 1, 1, 0], "more": [1.5, 2.5, 3.5, None]})
+TABLE = pa.table(
+    {"text": ["é", "<b>ñ</b>", None, ""], "label": [0, 1, 1, 0], "more": [1.5, 2.5, 3.5, None]}
+)
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +31,7 @@ def places(tmp_path, monkeypatch):
 
 def source(sha256=None, columns=("text", "label")):
     sha256 = digest(TABLE.select(list(columns))) if sha256 is None else sha256
-    return Source("some/set", "default", "main", {"train": sha256}, columns, 3)
+    return Source("some/set", columns, 3, revision="main", splits={"train": sha256})
 
 
 def put(places, table=TABLE, root="DATA", **options):
@@ -39,13 +42,17 @@ def put(places, table=TABLE, root="DATA", **options):
 
 
 def files(folder):
-    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()) if folder.exists() else []
+    return (
+        sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+        if folder.exists()
+        else []
+    )
 
 
 def test_rows_are_memory_mapped_and_only_the_named_columns(places):
     put(places)
     table = rows(source(), "train")
-    assert table[:] == {"text": ["가", "<b>나</b>", None, ""], "label": [0, 1, 1, 0]}
+    assert table[:] == {"text": ["é", "<b>ñ</b>", None, ""], "label": [0, 1, 1, 0]}
     assert table.cache_files[0]["filename"].startswith(str(places / "CACHE"))
 
 
@@ -76,16 +83,22 @@ def test_the_digest_is_of_the_content_not_of_its_encoding():
     other = TABLE.set_column(0, "text", TABLE["text"].cast(pa.large_string()).dictionary_encode())
     other = other.set_column(1, "label", TABLE["label"].cast(pa.int8()))
     other = other.set_column(2, "more", TABLE["more"].cast(pa.float32()))
-    assert digest(TABLE) == digest(other) == digest(pa.concat_tables([other.slice(0, 1), other.slice(1)]))
-    nested = pa.table({"x": [["a", None], [], None], "y": [{"p": 1, "q": "b"}, None, {"p": 2, "q": "c"}]})
+    assert (
+        digest(TABLE)
+        == digest(other)
+        == digest(pa.concat_tables([other.slice(0, 1), other.slice(1)]))
+    )
+    nested = pa.table(
+        {"x": [["a", None], [], None], "y": [{"p": 1, "q": "b"}, None, {"p": 2, "q": "c"}]}
+    )
     assert digest(nested) == digest(pa.concat_tables([nested.slice(0, 2), nested.slice(2)]))
 
 
 @pytest.mark.parametrize(
     "other",
     [
-        TABLE.set_column(0, "text", pa.array(["가", "<b>나</b>", "", None])),
-        TABLE.set_column(0, "text", pa.array(["가<", "b>나</b>", None, ""])),
+        TABLE.set_column(0, "text", pa.array(["é", "<b>ñ</b>", "", None])),
+        TABLE.set_column(0, "text", pa.array(["é<", "b>ñ</b>", None, ""])),
         TABLE.set_column(1, "label", pa.array([0.0, 1.0, 1.0, 0.0])),
         TABLE.rename_columns(["text", "labels", "more"]),
         TABLE.take([1, 0, 2, 3]),
@@ -97,7 +110,9 @@ def test_the_digest_sees_what_matters(other):
 
 
 def test_lists_that_differ_only_in_their_ends_have_different_digests():
-    assert digest(pa.table({"x": [["a", "b"], ["c"]]})) != digest(pa.table({"x": [["a"], ["b", "c"]]}))
+    assert digest(pa.table({"x": [["a", "b"], ["c"]]})) != digest(
+        pa.table({"x": [["a"], ["b", "c"]]})
+    )
 
 
 def test_images_are_decoded_and_compared_by_pixels(places):
@@ -137,7 +152,9 @@ def test_a_bad_file_of_the_mirror_is_refused_and_left_where_it_is(places, damage
     with pytest.raises(InputError, match=message) as raised:
         rows(source(), "train")
     assert str(file) in str(raised.value) and "\n" not in str(raised.value)
-    assert file.read_bytes() == before and files(places / "DATA") == ["some--set/default/train.parquet"]
+    assert file.read_bytes() == before and files(places / "DATA") == [
+        "some--set/default/train.parquet"
+    ]
 
 
 def test_a_column_of_another_kind_is_refused(places):
@@ -199,7 +216,9 @@ def test_an_unknown_split_is_answered_with_the_nearest():
 
 def test_fetch_puts_the_content_into_the_cache_once(places, monkeypatch):
     calls = []
-    monkeypatch.setattr(hub, "download", lambda s, split, folder: calls.append(split) or [downloaded(folder)])
+    monkeypatch.setattr(
+        hub, "download", lambda s, split, folder: calls.append(split) or [downloaded(folder)]
+    )
     fetch(source())
     fetch(source())
     assert calls == ["train"] and files(places / "CACHE/hub") == ["some--set/default/train.parquet"]
@@ -230,7 +249,9 @@ def test_an_interrupted_download_leaves_nothing(places, monkeypatch, error):
 
 
 def test_a_download_of_other_content_is_refused_and_leaves_nothing(places, monkeypatch):
-    monkeypatch.setattr(hub, "download", lambda s, split, folder: [downloaded(folder, TABLE.slice(1))])
+    monkeypatch.setattr(
+        hub, "download", lambda s, split, folder: [downloaded(folder, TABLE.slice(1))]
+    )
     with pytest.raises(InputError, match="digest"):
         fetch(source())
     assert files(places / "CACHE") == []
@@ -238,7 +259,7 @@ def test_a_download_of_other_content_is_refused_and_leaves_nothing(places, monke
 
 def test_a_write_that_fails_leaves_nothing(places):
     target = hub.cache("tokens") / "x"
-    with pytest.raises(RuntimeError), hub.written(target) as part:
+    with pytest.raises(RuntimeError), hub.atomic(target) as part:
         part.write_text("half")
         raise RuntimeError
     assert files(places / "CACHE") == []
@@ -250,13 +271,21 @@ def test_a_hub_that_cannot_be_reached_is_one_line_and_offline_is_respected(place
         "from pathlib import Path\n"
         "from mtlstudy.errors import InputError\n"
         "from mtlstudy.data._hub import Source, fetch\n"
-        "try: fetch(Source('some/set', 'default', 'main', {'train': ''}, ('text',), 3))\n"
+        "try: fetch(Source('some/set', ('text',), 3, splits={'train': ''}))\n"
         "except InputError as error: print(error)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, "HF_HUB_OFFLINE": "1"}, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", code],
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
-    assert "the hub cannot give it" in done.stdout and "offline" in done.stdout.lower() and done.stdout.count("\n") == 1, done
+    assert (
+        "the hub cannot give it" in done.stdout
+        and "offline" in done.stdout.lower()
+        and done.stdout.count("\n") == 1
+    ), done
     assert files(places / "CACHE") == []
 
 
@@ -268,23 +297,70 @@ def test_a_cache_that_cannot_be_written_is_one_line(places, monkeypatch):
 
 
 def test_the_files_of_a_split_as_the_hub_names_them():
-    names = ["data/train-00000-of-00002.parquet", "data/train-00001-of-00002.parquet", "other/train/0000.parquet", "train.csv"]
+    names = [
+        "data/train-00000-of-00002.parquet",
+        "data/train-00001-of-00002.parquet",
+        "other/train/0000.parquet",
+        "train.csv",
+    ]
     assert shards(names, "default", "train") == names[:2]
-    assert shards([*names, "default/train/0000.parquet"], "default", "train") == ["default/train/0000.parquet"]
+    assert shards([*names, "default/train/0000.parquet"], "default", "train") == [
+        "default/train/0000.parquet"
+    ]
     assert shards(names, "default", "test") == []
 
 
-def test_the_pin_of_several_sources_does_not_depend_on_their_order():
-    one, two = source("a" * 64), Source("other/set", "default", "main", {"train": "b" * 64}, ("text",), 1)
-    assert pin(one, two) == pin(two, one) != pin(one)
+def test_the_content_of_several_pinned_sources_does_not_depend_on_their_order():
+    one, two = source("a" * 64), Source("other/set", ("text",), 1, splits={"train": "b" * 64})
+    assert content(one, two) == content(two, one) != content(one)
 
 
 def test_kinds():
-    assert kind(pa.list_(pa.large_string())) == "text list" and kind(pa.bool_()) == "int" and kind(pa.date32()) == "date32[day]"
+    assert (
+        kind(pa.list_(pa.large_string())) == "text list"
+        and kind(pa.bool_()) == "int"
+        and kind(pa.date32()) == "date32[day]"
+    )
 
 
-def test_a_seal_is_the_size_of_the_copy(places):
+def test_a_seal_has_the_size_of_the_copy_and_the_digest_of_its_content(places):
     put(places)
     rows(source(), "train")
     (seal,) = (places / "CACHE/checked").glob("*.json")
-    assert json.loads(seal.read_text()) == seal.with_suffix(".arrow").stat().st_size
+    size = seal.with_suffix(".arrow").stat().st_size
+    assert json.loads(seal.read_text()) == [size, digest(TABLE.select(["text", "label"]))]
+
+
+def test_three_files_of_an_unpinned_set_are_three_contents_each_read_once(places, monkeypatch):
+    tables = [TABLE, TABLE.slice(1), TABLE.take([1, 0, 2, 3])]
+    found = []
+    for table in tables:
+        put(places, table)
+        found.append(content(source("")))
+    assert len(set(found)) == 3 and all(len(sha) == 64 for sha in found)
+    monkeypatch.setattr(hub, "digest", lambda table: pytest.fail("read again"))
+    assert content(source("")) == found[2], "costs nothing the second time"
+    monkeypatch.undo()
+
+
+def test_the_content_of_an_unpinned_set_does_not_depend_on_encoding_or_place(places):
+    put(places)
+    one = content(source(""))
+    put(places, compression="zstd", row_group_size=1)
+    assert content(source("")) == one
+    put(places).unlink()
+    put(places, root="CACHE/hub")
+    assert content(source("")) == one
+
+
+def test_a_pinned_content_needs_no_file_and_an_unpinned_one_does(places):
+    assert len(content(source())) == 64 and not available(source())
+    with pytest.raises(MissingData, match="train is missing"):
+        content(source(""))
+
+
+def test_what_is_missing_is_listed_split_by_split(places):
+    two = Source("some/set", ("text",), 3, splits={"train": "", "test": ""})
+    put(places)
+    ((which, split, said),) = missing(two)
+    assert (which, split) == (two, "test") and "test is missing" in said

@@ -55,14 +55,21 @@ def test_imports_go_one_way():
         for target in imports(file):
             seen += 1
             assert LEVEL[target[0]] <= LEVEL[own[0]], f"{file} imports {'.'.join(target)}"
-            shelf = own[0] in ("sharing", "weighting", "data") and len(own) > 1 and own[0] == target[0]
+            shelf = (
+                own[0] in ("sharing", "weighting", "data") and len(own) > 1 and own[0] == target[0]
+            )
             if shelf and own[1] not in ("base", "__init__") and target[-1] != "base":
-                assert ".".join((own[0], target[-1])) in COMMON, f"{file} imports its shelf neighbour {target}"
+                assert ".".join((own[0], target[-1])) in COMMON, (
+                    f"{file} imports its shelf neighbour {target}"
+                )
     assert seen > 50
 
 
 def test_every_module_has_a_level():
-    modules = {p.stem if p.parent == PACKAGE else p.parent.name for p in PACKAGE.rglob("*.py")} - {"__init__", "mtlstudy"}
+    modules = {p.stem if p.parent == PACKAGE else p.parent.name for p in PACKAGE.rglob("*.py")} - {
+        "__init__",
+        "mtlstudy",
+    }
     assert modules == set(LEVEL)
 
 
@@ -93,9 +100,13 @@ def test_training_needs_no_jupyter_no_cvxpy_no_snakemake_and_no_numba(tmp_path):
         "app(['run', '--data', 'synthetic', '--weighting', 'nash', '--set', 'steps=8'])\n"
     )
     where = {**os.environ, "MTLSTUDY_RUNS": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=where)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=where
+    )
     assert done.returncode == 0, done.stderr[-2000:]
-    assert json.loads(next(tmp_path.glob("*/run.json")).read_text())["summary"]["games"]["SOLVED"] == 8
+    assert (
+        json.loads(next(tmp_path.glob("*/run.json")).read_text())["summary"]["games"]["SOLVED"] == 8
+    )
 
 
 def test_files_stay_small():

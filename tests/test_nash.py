@@ -1,4 +1,4 @@
-"""The exact solver on everything that can be thrown at it: laws of the solution, closed forms, statuses, bad input."""
+"""The exact solver: laws of the solution, closed forms, statuses, bad input."""
 
 import math
 
@@ -7,9 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtlstudy.nash.newton import newton as nash
 from mtlstudy.errors import InputError
-from mtlstudy.nash.newton import Status, nash_weights
+from mtlstudy.nash import Status, nash_weights
+from mtlstudy.nash import newton as nash
 from mtlstudy.nash.reference import conic
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=60)
@@ -22,7 +22,7 @@ tasks = st.integers(1, 40)
 
 @pytest.fixture(scope="module", params=["Numba", "torch"], autouse=True)
 def solver(request):
-    """Every law is held to what solves on the CPU: Numba's program, and torch's where Numba is not installed."""
+    """Every law is held to both that solve on the CPU: Numba's program and, without it, torch's."""
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "torch":
             patch.setattr(nash, "_compiled", lambda: None)
@@ -35,7 +35,9 @@ def normal(seed, *shape):
 
 
 def uniform(seed, low, high, *shape):
-    return low + (high - low) * torch.rand(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return low + (high - low) * torch.rand(
+        *shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
 
 
 def cosine_condition(M):
@@ -62,8 +64,12 @@ def test_random_games_are_solved_and_keep_the_laws(seed, K):
     solution = nash_weights(J @ J.T, w)
     assert_solved(J @ J.T, solution, w)
     d = J.T @ solution.weights
-    torch.testing.assert_close(d @ d, w.sum(), rtol=1e-9, atol=0)  # the length is that of the powers alone
-    torch.testing.assert_close(J @ d, w / solution.weights, rtol=1e-9, atol=0)  # every task gains w / a > 0
+    torch.testing.assert_close(
+        d @ d, w.sum(), rtol=1e-9, atol=0
+    )  # the length is that of the powers alone
+    torch.testing.assert_close(
+        J @ d, w / solution.weights, rtol=1e-9, atol=0
+    )  # every task gains w / a > 0
 
 
 @given(seeds, st.integers(1, 20), st.floats(0, 8))
@@ -78,7 +84,9 @@ def test_rescaled_losses_change_the_weights_and_not_the_update(seed, K, spread):
 def test_units_do_not_matter(seed, K, unit):
     J = normal(seed, K, K + 5)
     M = J @ J.T
-    torch.testing.assert_close(nash_weights(unit * M).weights * math.sqrt(unit), nash_weights(M).weights, rtol=1e-8, atol=0)
+    torch.testing.assert_close(
+        nash_weights(unit * M).weights * math.sqrt(unit), nash_weights(M).weights, rtol=1e-8, atol=0
+    )
 
 
 @given(seeds, st.integers(2, 20), st.floats(-4, -0.5))
@@ -92,7 +100,9 @@ def test_nearly_opposing_gradients_are_solved(seed, K, exponent):
 def test_dependent_gradients_that_agree_somewhere_are_solved(seed, K, data):
     rank = data.draw(st.integers(1, K - 1))
     J = normal(seed, K, rank)
-    J[:, 0] = uniform(seed + 1, 0.2, 2, K)  # one direction helps every task, so no y ≥ 0 has Jᵀ y = 0
+    J[:, 0] = uniform(
+        seed + 1, 0.2, 2, K
+    )  # one direction helps every task, so no y ≥ 0 has Jᵀ y = 0
     solution = nash_weights(J @ J.T)
     assert solution.solved and residual(J @ J.T, solution.weights) <= 1e-8, solution.describe()
 
@@ -127,7 +137,9 @@ def test_a_gramian_that_is_not_finite_is_told(seed, K, bad, data):
     assert int(nash_weights(M).status) == Status.NON_FINITE
 
 
-@pytest.mark.parametrize("M", [[[1.0, 2.0], [2.0, 1.0]], [[-1.0, 0.0], [0.0, 1.0]], [[1.0, -2.0], [-2.0, 1.0]]])
+@pytest.mark.parametrize(
+    "M", [[[1.0, 2.0], [2.0, 1.0]], [[-1.0, 0.0], [0.0, 1.0]], [[1.0, -2.0], [-2.0, 1.0]]]
+)
 def test_no_gramian_is_never_solved_silently(M):
     M = torch.tensor(M, dtype=torch.float64)
     solution = nash_weights(M)
@@ -147,14 +159,21 @@ def test_a_batch_is_its_members(seed, K, N):
         for n in range(N):
             single = nash_weights(M[i, n])
             assert int(single.status) == int(batch.status[i, n])
-            torch.testing.assert_close(batch.weights[i, n], single.weights, rtol=1e-8, atol=0, equal_nan=True)
+            torch.testing.assert_close(
+                batch.weights[i, n], single.weights, rtol=1e-8, atol=0, equal_nan=True
+            )
 
 
 @given(seeds, st.integers(2, 20))
 def test_permuted_tasks_permute_the_weights(seed, K):
-    J, order = normal(seed, K, 2 * K), torch.randperm(K, generator=torch.Generator().manual_seed(seed))
+    J, order = (
+        normal(seed, K, 2 * K),
+        torch.randperm(K, generator=torch.Generator().manual_seed(seed)),
+    )
     M = J @ J.T
-    torch.testing.assert_close(nash_weights(M[order][:, order]).weights, nash_weights(M).weights[order], rtol=1e-9, atol=0)
+    torch.testing.assert_close(
+        nash_weights(M[order][:, order]).weights, nash_weights(M).weights[order], rtol=1e-9, atol=0
+    )
 
 
 @given(seeds, st.integers(1, 20))
@@ -187,7 +206,9 @@ def test_a_warm_start_changes_nothing_but_the_way(seed, K, exponent):
 @given(st.floats(-8, 8), st.floats(0.01, 100))
 def test_one_task(exponent, w):
     length = 10**exponent
-    solution = nash_weights(torch.tensor([[length**2]], dtype=torch.float64), torch.tensor([w], dtype=torch.float64))
+    solution = nash_weights(
+        torch.tensor([[length**2]], dtype=torch.float64), torch.tensor([w], dtype=torch.float64)
+    )
     assert float(solution.weights) == pytest.approx(math.sqrt(w) / length, rel=1e-12)
 
 
@@ -210,10 +231,15 @@ def test_blocks_are_independent_games(seed, K, L):
 @settings(max_examples=25)
 @given(seeds, st.integers(1, 12), st.floats(0, 4))
 def test_agreement_with_the_conic_program(seed, K, spread):
-    J, w = normal(seed, K, 2 * K + 3) * 10 ** uniform(seed + 1, -spread, spread, K, 1), uniform(seed + 2, 0.2, 5, K)
+    J, w = (
+        normal(seed, K, 2 * K + 3) * 10 ** uniform(seed + 1, -spread, spread, K, 1),
+        uniform(seed + 2, 0.2, 5, K),
+    )
     reference = conic((J @ J.T).numpy(), w.numpy())
     assert reference.status.startswith("optimal")
-    torch.testing.assert_close(nash_weights(J @ J.T, w).weights, torch.from_numpy(reference.weights), rtol=1e-4, atol=0)
+    torch.testing.assert_close(
+        nash_weights(J @ J.T, w).weights, torch.from_numpy(reference.weights), rtol=1e-4, atol=0
+    )
 
 
 @pytest.mark.parametrize(
@@ -236,7 +262,7 @@ def test_bad_input_is_refused_in_one_line(arguments, said):
 
 
 def test_exact_opposition_is_stationary_and_not_indefinite():
-    """The rounded cosine may fall below −1: at the huge b of this ray the Cholesky factorisation fails."""
+    """The rounded cosine may fall below −1: at the huge b of this ray Cholesky fails."""
     for seed in range(300):
         g = normal(seed, 1, 4)
         J = torch.cat([g, -g / float(uniform(seed, 0.2, 5, 1))])
@@ -251,13 +277,15 @@ def test_a_tiny_weight_of_the_alpha_fair_family_is_as_exact_as_the_others():
 
 @pytest.mark.parametrize("far", [1e-12, 1e-4, 1e4, 1e8, 1e12, 1e150])
 def test_a_start_however_bad_changes_nothing(far):
-    """The last step's weights are no guide where a task's gradient was tiny then: its weight is huge, the game is not over."""
+    """The last step's weights are no guide where a task's gradient was tiny then."""
     J = normal(3, 14, 60)
     cold = nash_weights(J @ J.T)
     start = cold.weights.clone()
     start[-1] *= far
     warm = nash_weights(J @ J.T, start=start)
-    assert int(warm.status) == Status.SOLVED and torch.allclose(warm.weights, cold.weights, rtol=1e-9)
+    assert int(warm.status) == Status.SOLVED and torch.allclose(
+        warm.weights, cold.weights, rtol=1e-9
+    )
 
 
 def test_too_few_iterations_are_told():

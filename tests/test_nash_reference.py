@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mtlstudy.errors import InputError
-from mtlstudy.nash.newton import nash_weights
+from mtlstudy.nash import nash_weights
 from mtlstudy.nash.reference import ccp, conic
 
 
@@ -20,8 +20,13 @@ def game(K, seed=0, spread=0.0):
 
 
 def unbounded():
-    """A harmless game whose all-ones point has (M 1)_t < 0 for some t: the linearisation there is formal."""
-    M = next(M for M in (game(8, seed) for seed in range(100)) if (M.sum(1) < 0).any() and ccp(M).status == "unbounded")
+    """A harmless game whose all-ones point has (M 1)_t < 0 for some t: there the linearisation is
+    formal."""
+    M = next(
+        M
+        for M in (game(8, seed) for seed in range(100))
+        if (M.sum(1) < 0).any() and ccp(M).status == "unbounded"
+    )
     return M
 
 
@@ -63,7 +68,9 @@ def test_a_program_without_an_answer_is_told_and_the_last_weights_stay():
     M = unbounded()
     a, status, programs = ccp(M)
     assert status == "unbounded" and programs == 1
-    np.testing.assert_allclose(a, a[0])  # still the start, all ones in the unit of the normalised problem
+    np.testing.assert_allclose(
+        a, a[0]
+    )  # still the start, all ones in the unit of the normalised problem
     assert np.abs(a * (M @ a) - 1).max() > 1e-3
     exact = nash_weights(torch.from_numpy(M))
     assert exact.solved and float(exact.residual) < 1e-10
@@ -98,11 +105,15 @@ def test_ecos_where_it_is_installed():
     if "ECOS" not in cvxpy.installed_solvers():
         pytest.skip("the package ecos is not installed")
     M = game(3)
-    np.testing.assert_allclose(ccp(M, solver="ECOS").weights, nash_weights(torch.from_numpy(M)).weights.numpy(), rtol=1e-4)
+    np.testing.assert_allclose(
+        ccp(M, solver="ECOS").weights, nash_weights(torch.from_numpy(M)).weights.numpy(), rtol=1e-4
+    )
 
 
 @pytest.mark.parametrize("solve", [conic, ccp])
-@pytest.mark.parametrize("bad", [np.ones((2, 3)), np.ones(3), np.zeros((2, 2)), np.full((2, 2), np.nan)])
+@pytest.mark.parametrize(
+    "bad", [np.ones((2, 3)), np.ones(3), np.zeros((2, 2)), np.full((2, 2), np.nan)]
+)
 def test_bad_gramians_are_refused(solve, bad):
     with pytest.raises(InputError, match="gramian"):
         solve(bad)

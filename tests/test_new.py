@@ -33,8 +33,15 @@ def checkout(tmp_path):
 
 def python(checkout, *arguments):
     """Run Python in a checkout, with its own package first."""
-    environment = {**os.environ, "PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    return subprocess.run([sys.executable, *arguments], cwd=checkout, env=environment, capture_output=True, text=True)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(checkout),
+        "OMP_NUM_THREADS": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=checkout, env=environment, capture_output=True, text=True
+    )
 
 
 def call(*arguments):
@@ -50,7 +57,9 @@ def test_what_is_written_meets_the_laws(kind, least, checkout):
     """With the steps that the command prints, followed to the letter."""
     done = python(checkout, "-m", "mtlstudy.cli", "new", kind, "my_idea")
     assert done.returncode == 0, done.stderr
-    assert (checkout / "mtlstudy" / kind / "my_idea.py").is_file() and f"{kind}/my_idea.py is written" in done.stdout
+    assert (
+        checkout / "mtlstudy" / kind / "my_idea.py"
+    ).is_file() and f"{kind}/my_idea.py is written" in done.stdout
     if kind == "sharing":
         (line,) = re.findall(r'^ +("my_idea": .*,)$', done.stdout, re.M)
         law = checkout / "tests" / "laws" / "test_sharing_laws.py"
@@ -63,7 +72,11 @@ def test_what_is_written_meets_the_laws(kind, least, checkout):
     for check in (["check"], ["format", "--check"]):
         assert python(checkout, "-m", "ruff", *check, f"mtlstudy/{kind}/my_idea.py").returncode == 0
     (command,) = re.findall(r"^ +mtlstudy (run .*)$", done.stdout, re.M)
-    small = [part for field in ("steps=2", "evaluations=1", "lr=0.003", "data.train=20") for part in ("--set", field)]
+    small = [
+        part
+        for field in ("steps=2", "evaluations=1", "lr=0.003", "data.train=20")
+        for part in ("--set", field)
+    ]
     run = python(checkout, "-m", "mtlstudy.cli", *shlex.split(command), "--seeds", "0", *small)
     assert run.returncode == 0 and "done" in run.stdout, run.stderr
 
@@ -79,33 +92,50 @@ def test_what_is_written_meets_the_laws(kind, least, checkout):
         (("weighting", "tensor"), "the class Tensor is used by the file itself"),
         (("sharing", "hard"), "name = 'hard' is taken"),
         (("sharing", "base"), "name = 'base' is taken"),
-        (("weighting", "pcgrad"), "name = 'pcgrad' is taken: an entry of weighting"),  # registered in a file of another name
+        (
+            ("weighting", "pcgrad"),
+            "name = 'pcgrad' is taken: an entry of weighting",
+        ),  # registered in a file of another name
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(arguments, message, checkout):
     before = entries(checkout)
     result = call(*arguments, "--into", checkout)
-    assert result.exit_code == 2 and message in result.output and result.output.strip().count("\n") == 0
+    assert (
+        result.exit_code == 2
+        and message in result.output
+        and result.output.strip().count("\n") == 0
+    )
     assert entries(checkout) == before
 
 
 def test_an_existing_file_is_not_overwritten(checkout):
     path = checkout / "mtlstudy" / "data" / "my_idea.py"
     path.write_text("# mine\n")
-    assert call("data", "my_idea", "--into", checkout).exit_code == 2 and path.read_text() == "# mine\n"
+    assert (
+        call("data", "my_idea", "--into", checkout).exit_code == 2
+        and path.read_text() == "# mine\n"
+    )
 
 
 def test_a_place_that_is_no_checkout_or_read_only_is_named(checkout, tmp_path, monkeypatch):
     empty = tmp_path / "empty"
     result = call("sharing", "my_idea", "--into", empty)
-    assert result.exit_code == 2 and "is no checkout of the project" in result.output and not empty.exists()
+    assert (
+        result.exit_code == 2
+        and "is no checkout of the project" in result.output
+        and not empty.exists()
+    )
 
     def refuse(path, text):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(runs, "write", refuse)
     result = call("sharing", "my_idea", "--into", checkout)
-    assert result.exit_code == 2 and "cannot be written (Permission denied); --into CHECKOUT" in result.output
+    assert (
+        result.exit_code == 2
+        and "cannot be written (Permission denied); --into CHECKOUT" in result.output
+    )
 
 
 def test_a_name_stands_in_every_place(checkout):
@@ -116,5 +146,7 @@ def test_a_name_stands_in_every_place(checkout):
 
 
 def test_every_kind_has_a_template_and_it_is_no_name_of_the_shelf():
-    templates = {path.name.removesuffix(".py.txt") for path in (new.PACKAGE / "templates").glob("*.py.txt")}
+    templates = {
+        path.name.removesuffix(".py.txt") for path in (new.PACKAGE / "templates").glob("*.py.txt")
+    }
     assert templates == set(new.STEPS) and all("my_idea" not in names(kind) for kind in new.STEPS)

@@ -40,8 +40,15 @@ def test_a_notebook_is_thin(source):
     assert len(cells) <= 10 and len([line for line in code.splitlines() if line.strip()]) <= 60
     forbidden = (ast.FunctionDef, ast.ClassDef, ast.While, ast.AsyncFunctionDef)
     assert not [node for node in ast.walk(tree) if isinstance(node, forbidden)]
-    modules = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    assert modules == {"mtlstudy"} and not [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    modules = {
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import)
+        for alias in node.names
+    }
+    assert modules == {"mtlstudy"} and not [
+        node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)
+    ]
     assert any("parameters" in cell.metadata.get("tags", []) for cell in cells)
 
 
@@ -50,17 +57,31 @@ def test_figures_are_numbered_captioned_and_described(source):
     for cell in jupytext.read(source).cells:
         if cell.cell_type == "code" and "figures." in cell.source:
             shown = cell.metadata["mystnb"]
-            assert shown["figure"]["caption"] and shown["figure"]["name"].startswith("fig-") and len(shown["image"]["alt"]) > 10
+            assert (
+                shown["figure"]["caption"]
+                and shown["figure"]["name"].startswith("fig-")
+                and len(shown["image"]["alt"]) > 10
+            )
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda s: s.stem)
 def test_every_code_cell_was_executed_in_order_without_error(source):
-    cells = [cell for cell in nbformat.read(executed(source), as_version=4).cells if cell.cell_type == "code"]
+    cells = [
+        cell
+        for cell in nbformat.read(executed(source), as_version=4).cells
+        if cell.cell_type == "code"
+    ]
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
     outputs = [output for cell in cells for output in cell.outputs]
     assert not [o for o in outputs if o.output_type == "error"]
-    assert not [o for o in outputs if o.output_type == "stream" and o.name == "stderr"], "a warning is a finding, not decoration"
-    images = [o for o in outputs if "image/png" in o.get("data", {}) or "image/svg+xml" in o.get("data", {})]
+    assert not [o for o in outputs if o.output_type == "stream" and o.name == "stderr"], (
+        "a warning is a finding, not decoration"
+    )
+    images = [
+        o
+        for o in outputs
+        if "image/png" in o.get("data", {}) or "image/svg+xml" in o.get("data", {})
+    ]
     assert len(images) == sum("figure" in cell.metadata.get("mystnb", {}) for cell in cells) > 0
 
 
@@ -68,7 +89,18 @@ def test_every_code_cell_was_executed_in_order_without_error(source):
 def test_nbval_gives_the_same_outputs(source, tmp_path):
     """nbval runs in the notebook's own folder, so the run store is named absolutely."""
     environment = {**os.environ, "MTLSTUDY_RUNS": str(ROOT / "runs")}
-    command = [sys.executable, "-m", "pytest", "-q", "--nbval", "--nbval-current-env", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "--nbval",
+        "--nbval-current-env",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:xdist",
+    ]
     done = subprocess.run(
         [*command, "-o", "addopts=", "--rootdir", str(tmp_path), str(executed(source))],
         env=environment, capture_output=True, text=True, cwd=tmp_path,
@@ -86,7 +118,9 @@ def test_a_misspelt_parameter_stops_before_anything_runs(tmp_path):
 
 def test_a_failing_notebook_never_overwrites_a_good_one(tmp_path):
     source, target = tmp_path / "bad.py", tmp_path / "bad.ipynb"
-    source.write_text('# %% tags=["parameters"]\nprofile = "quick"\n\n# %%\nraise RuntimeError("broken on purpose")\n')
+    source.write_text(
+        '# %% tags=["parameters"]\nprofile = "quick"\n\n# %%\nraise RuntimeError("broken on purpose")\n'
+    )
     target.write_text("good")
     with pytest.raises(Exception, match="broken on purpose"):
         execute(source, target, {})

@@ -14,7 +14,9 @@ NAMES = [name for name in weighting.names() if issubclass(weighting.get(name), T
 LIBRARY = {  # each with the options that the shelf has for defaults
     "aligned_mtl": lambda: aggregation.AlignedMTLWeighting(scale_mode="min"),
     "cagrad": lambda: aggregation.CAGradWeighting(c=0.4),
-    "cr_mogm": lambda: aggregation.CRMOGMWeighting(aggregation.MGDAWeighting(epsilon=1e-3, max_iters=100), alpha=0.9),
+    "cr_mogm": lambda: aggregation.CRMOGMWeighting(
+        aggregation.MGDAWeighting(epsilon=1e-3, max_iters=100), alpha=0.9
+    ),
     "dualproj": lambda: aggregation.DualProjWeighting(),
     "fairgrad": lambda: aggregation.FairGradWeighting(alpha=2.0),
     "gradvac": lambda: aggregation.GradVacWeighting(beta=0.5),
@@ -61,10 +63,14 @@ def test_weights_of_gramians_are_those_of_torchjd(name):
         chosen = entry(LOSSES[i], M[None])
         with torch.random.fork_rng():
             torch.manual_seed(i)
-            assert torch.equal(chosen.weights[0], library(M)) and chosen.status.tolist() == [Status.SOLVED]
+            assert torch.equal(chosen.weights[0], library(M)) and chosen.status.tolist() == [
+                Status.SOLVED
+            ]
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if issubclass(weighting.get(n), TorchJDJacobian)])
+@pytest.mark.parametrize(
+    "name", [n for n in NAMES if issubclass(weighting.get(n), TorchJDJacobian)]
+)
 def test_directions_are_those_of_torchjd(name):
     entry, library = make(name), LIBRARY[name]()
     for i in range(STEPS):
@@ -85,9 +91,11 @@ def test_objectives_of_losses_are_those_of_torchjd(name):
         with torch.random.fork_rng():
             torch.manual_seed(i + 1)
             expected = library(leaf)
-        assert torch.equal(value, expected) and torch.equal(weights, torch.autograd.grad(expected, leaf)[0].double())
+        assert torch.equal(value, expected) and torch.equal(
+            weights, torch.autograd.grad(expected, leaf)[0].double()
+        )
         after = LOSSES[i] * torch.tensor([0.9, 0.5, 0.8])
-        entry.look(after)
+        entry.after_step(after)
         if name == "famo":
             library.update(after)
 
@@ -95,11 +103,15 @@ def test_objectives_of_losses_are_those_of_torchjd(name):
 def test_famo_and_dwa_learn():
     famo, dwa = make("famo"), make("dwa", epoch=2)
     start = famo(LOSSES[0]).weights
-    famo.look(LOSSES[0] * torch.tensor([0.1, 1.0, 1.0]))
-    assert famo.looks_again and not torch.equal(famo(LOSSES[0]).weights, start)
+    famo.after_step(LOSSES[0] * torch.tensor([0.1, 1.0, 1.0]))
+    assert famo.sees_losses_again and not torch.equal(famo(LOSSES[0]).weights, start)
     seen = [dwa(losses).weights for losses in LOSSES]
-    assert all(torch.equal(w, torch.ones(1, 3).double()) for w in seen[:4]) and not torch.equal(seen[4], seen[3])
-    assert all(p.grad is None for p in famo.parameters())  # the model's optimiser leaves FAMO's logits alone
+    assert all(torch.equal(w, torch.ones(1, 3).double()) for w in seen[:4]) and not torch.equal(
+        seen[4], seen[3]
+    )
+    assert all(
+        p.grad is None for p in famo.parameters()
+    )  # the model's optimiser leaves FAMO's logits alone
 
 
 def test_blocks_remember_each_for_itself():
@@ -111,10 +123,14 @@ def test_blocks_remember_each_for_itself():
     alone(LOSSES[0], M[:1])
     with_other = make("pcd", blocks=2)
     with_other(LOSSES[0], M[:2])
-    assert torch.equal(alone(LOSSES[0], M[2:3]).weights[0], with_other(LOSSES[0], M[2:4]).weights[0])
+    assert torch.equal(
+        alone(LOSSES[0], M[2:3]).weights[0], with_other(LOSSES[0], M[2:4]).weights[0]
+    )
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if issubclass(weighting.get(n), TorchJDGramian) and n != "rgw"])
+@pytest.mark.parametrize(
+    "name", [n for n in NAMES if issubclass(weighting.get(n), TorchJDGramian) and n != "rgw"]
+)
 def test_what_is_not_finite_is_reported_and_not_remembered(name):
     entry, untouched = make(name), make(name)
     chosen = entry(LOSSES[0], torch.full((1, 3, 3), torch.nan, dtype=torch.float64))
@@ -141,19 +157,26 @@ def test_every_option_is_explained_and_bounded(name):
 @pytest.mark.parametrize("name", ["uncertainty", "mgda", "graddrop"])
 def test_without_torchjd_one_line_says_so(name, monkeypatch):
     monkeypatch.setitem(sys.modules, weighting.get(name).package, None)
-    with pytest.raises(InputError, match=rf"'{name}' needs torchjd .*pip install 'mtlstudy\[study\]'") as refused:
+    with pytest.raises(
+        InputError, match=rf"'{name}' needs torchjd .*pip install 'mtlstudy\[study\]'"
+    ) as refused:
         make(name)
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize(("name", "solver"), [("upgrad", "quadprog"), ("dualproj", "qpsolvers"), ("cagrad", "cvxpy")])
+@pytest.mark.parametrize(
+    ("name", "solver"), [("upgrad", "quadprog"), ("dualproj", "qpsolvers"), ("cagrad", "cvxpy")]
+)
 def test_without_its_solver_one_line_says_so(name, solver, monkeypatch):
-    monkeypatch.setattr(_mixins, "find_spec", lambda package: None if package == solver else package)
+    monkeypatch.setattr(
+        _mixins, "find_spec", lambda package: None if package == solver else package
+    )
     with pytest.raises(InputError, match=rf"'{name}' needs torchjd .*'{solver}'") as refused:
         make(name)
     assert "\n" not in str(refused.value)
 
 
-def test_the_shelf_lists_without_importing_torchjd():
-    code = "import sys, mtlstudy; assert 'upgrad' in mtlstudy.weighting.names() and 'torchjd' not in sys.modules"
+def test_the_registry_lists_without_importing_torchjd():
+    listed = "assert 'upgrad' in mtlstudy.weighting.names() and 'torchjd' not in sys.modules"
+    code = f"import sys, mtlstudy, mtlstudy.weighting; {listed}"
     subprocess.run([sys.executable, "-c", code], check=True)

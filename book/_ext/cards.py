@@ -1,63 +1,95 @@
-"""Data cards of the book, generated from the data sets themselves."""
+"""Data cards of the book, generated from the data sets themselves; their Korean title, licence and
+notes stand in book/words.ko.yml under `data`."""
 
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from mtlstudy import data as shelf
 from mtlstudy.data import _hub as hub
 from mtlstudy.data._content import kind
-from mtlstudy.data.base import Data, Splits
-from mtlstudy.study.format import number
-from mtlstudy.study.tables import escape
+from mtlstudy.data.base import Splits
 from mtlstudy.models.tasks import Task
+from mtlstudy.registry import entry
+from mtlstudy.study.format import NONE, number
+from mtlstudy.study.tables import escape
+from mtlstudy.study.words import load, word
 
 EXAMPLES, LONGEST = 2, 80  # rows shown of a file, characters of a value
-HARMLESS = {"hate": 2, "bias": 0}  # of abusive comments those are shown that the annotators found free of abuse
+HARMLESS = {"hate": 2, "bias": 0}  # of abusive comments those that annotators found free of abuse
+TASK = ("name", "kind", "metric", "outputs", "labels")
 
 
 def card(name: str) -> str:
-    """The data card as MyST text, from the class itself and its splits; every string from data is escaped.
+    """The data card as MyST text, from the class itself and its splits.
 
-    Of a set whose files are not on this machine the card says so and leaves out what only the files can tell.
+    Every string from data is escaped. Of a set whose files are not on this machine the card says so
+    and leaves out what only the files can tell.
     """
-    cls = shelf.get(name)
-    data = cls(cls.Options())
-    rows = {
-        "출처": escape(cls.source),
-        "라이선스": escape(cls.licence),
-        "인용": escape(cls.citation),
-        **_origin(data),
-        "검사합(sha256)": f"`{cls.sha256}`" if cls.sha256 else "생성 데이터: 소스가 곧 정의",
-    }
+    cls = entry("data", name)
+    data, about = cls(cls.Options()), load("words.ko.yml")["data"][name]
     splits = data.load(0) if cls.available() else None
-    rows |= _shape(data, splits) if splits else {"자료": "이 기계에 없음. 아래 표는 클래스의 정의만 옮긴 것이다."}
-    rows["유의점"] = escape(cls.notes) or "–"
-    lines = [f"({'data-' + name})=", f"## {escape(cls.title)} (`{name}`)", "", "| 항목 | 내용 |", "|---|---|"]
-    lines += [f"| {key} | {value} |" for key, value in rows.items()]
-    lines += ["", "| 과제 | 종류 | 지표 | 출력 수 | 학습 표본의 레이블 |", "|---|---|---|---|---|"]
-    for task in data.tasks:
-        balance = _balance(task, splits.train.targets[task.name]) if splits else "–"
-        lines.append(f"| `{escape(task.name)}` | {task.kind} | {task.metric} | {task.outputs} | {balance} |")
-    return "\n".join([*lines, *(_examples(data.sources[0]) if splits and data.sources else [])]) + "\n"
+    hubs = ", ".join(_hub(source) for source in data.sources)
+    rows = {
+        "source": escape(cls.source),
+        "licence": escape(about["licence"]),
+        "citation": escape(cls.citation),
+        **({"hub": hubs} if hubs else {}),
+        "digest": f"`{cls.sha256}`" if cls.sha256 else "" if hubs else word("card.generated"),
+        **(_sizes(data.vocabulary, splits) if splits else {"data": word("card.not_here")}),
+        "notes": escape(about.get("notes", "")) or NONE,
+    }
+    head = [word("card.row.item"), word("card.row.content")]
+    body = [[word(f"card.row.{key}"), text] for key, text in rows.items() if text]
+    labels = {task.name: _labels(task, splits) if splits else NONE for task in data.tasks}
+    tasks = [
+        [f"`{escape(t.name)}`", t.kind, t.metric, str(t.outputs), labels[t.name]]
+        for t in data.tasks
+    ]
+    title = escape(about["title"])
+    captions = [text.format(title=title) for text in load("words.ko.yml")["card"]["caption"]]
+    parts = [
+        f"(data-{name})=\n## {title} (`{name}`)",
+        table(captions[0], head, body),
+        table(captions[1], [word(f"card.task.{key}") for key in TASK], tasks),
+        *(_examples(data.sources[0]) if splits and data.sources else []),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def table(
+    caption: str, head: list[str], rows: list[list[str]], name: str = "", align: str = ""
+) -> str:
+    """A numbered table in MyST. align: a letter a column, l or r."""
+    rule = [{"r": "---:"}.get(side, ":---") for side in align or "l" * len(head)]
+    lines = ["| " + " | ".join(row) + " |" for row in (head, rule, *rows)]
+    return "\n".join(
+        [f"```{{table}} {caption}", *([f":name: {name}"] if name else []), "", *lines, "```"]
+    )
+
+
+def _hub(source: hub.Source) -> str:
+    revision, megabytes = escape(source.revision), f"{source.megabytes:g}"
+    figures = {"name": source.hub_id, "config": source.config}
+    return word("card.hub", **figures, revision=revision, megabytes=megabytes)
 
 
 def _examples(source: hub.Source) -> list[str]:
     """Rows of a file as they are, cut to a length and escaped: a list in MyST."""
-    table = hub.rows(source, next(iter(source.splits))).with_format("arrow")
-    if "image" in [kind(field.type) for field in table.data.schema]:
+    rows = hub.rows(source, next(iter(source.splits))).with_format("arrow")
+    fields = {field.name: kind(field.type) for field in rows.data.schema}
+    if "image" in fields.values():
         return []
-    columns = [name for name in source.columns if kind(table.data.schema.field(name).type) != "struct"]
+    columns = [name for name in source.columns if fields[name] != "struct"]
     picked: list[dict[str, Any]] = []
-    for i in range(min(len(table), 1000)):
-        row = {name: table[i][name][0].as_py() for name in columns}
-        if all(row.get(name, value) == value for name, value in HARMLESS.items()) and len(picked) < EXAMPLES:
+    for i in range(min(len(rows), 1000)):
+        row = {name: rows[i][name][0].as_py() for name in columns}
+        if all(row.get(name, value) == value for name, value in HARMLESS.items()):
             picked.append(row)
-    lines = ["", "파일의 예(길면 자름):", ""]
-    for row in picked:
-        lines.append("- " + ", ".join(f"`{name}` {_cut(value)}" for name, value in row.items()))
-    return lines
+        if len(picked) == EXAMPLES:
+            break
+    shown = [", ".join(f"`{name}` {_cut(value)}" for name, value in row.items()) for row in picked]
+    return [word("card.examples"), "\n".join(f"- {line}" for line in shown)]
 
 
 def _cut(value: Any) -> str:
@@ -65,29 +97,31 @@ def _cut(value: Any) -> str:
     return escape(text if len(text) <= LONGEST else text[:LONGEST] + "…")
 
 
-def _origin(data: Data) -> dict[str, str]:
-    """Hub ids, configurations, revisions and sizes of a hub set."""
-    listed = [f"`{s.hub_id}` ({s.config}, {escape(s.revision)}, 약 {s.megabytes:g} MB)" for s in data.sources]
-    return {"허브": ", ".join(listed)} if listed else {}
-
-
-def _shape(data: Data, splits: Splits) -> dict[str, str]:
-    """Examples of every split, duplicates across splits, form of the inputs; of texts the lengths as well."""
+def _sizes(vocabulary: int, splits: Splits) -> dict[str, str]:
+    """Examples of every split, form of the inputs, duplicates across splits."""
     parts = (splits.train, splits.validation, splits.test)
-    pools = splits.train.sizes()
-    sizes = {pool: " / ".join(f"{part.sizes()[pool]:,}" for part in parts) for pool in pools}
-    text = ", ".join(f"{escape(pool)} {size}" if pool else size for pool, size in sizes.items())
-    inputs = [part.inputs if isinstance(part.inputs, Tensor) else next(iter(part.inputs.values())) for part in parts]
+    counts = [part.sizes() for part in parts]
+    sizes = {pool: " / ".join(f"{count[pool]:,}" for count in counts) for pool in counts[0]}
+    first, _, last = (_first(part.inputs) for part in parts)
     form = " × ".join(str(n) for n in splits.train.form())
-    rows = {"학습 / 검증 / 시험": text}
-    if data.vocabulary:
-        tokens = (inputs[0] != 0).sum(1).double()
-        middle, high = tokens.quantile(torch.tensor([0.5, 0.95], dtype=torch.float64)).tolist()
-        rows["입력"] = f"토큰 번호 {form} (어휘 {data.vocabulary:,}; 길이 중앙값 {middle:.0f}, 95 % {high:.0f})"
-    else:
-        rows["입력"] = form
-    rows["학습과 같은 시험 입력"] = f"{_common(inputs[0], inputs[2]):,}"
-    return rows
+    if vocabulary:
+        lengths = (first != 0).sum(1).double()
+        middle, high = lengths.quantile(torch.tensor([0.5, 0.95], dtype=torch.float64)).tolist()
+        figures = {
+            "vocabulary": f"{vocabulary:,}",
+            "middle": f"{middle:.0f}",
+            "high": f"{high:.0f}",
+        }
+        form = word("card.tokens", form=form, **figures)
+    return {
+        "sizes": ", ".join(f"{escape(pool)} {n}" if pool else n for pool, n in sizes.items()),
+        "input": form,
+        "common": f"{_common(first, last):,}",
+    }
+
+
+def _first(inputs: Any) -> Tensor:
+    return inputs if isinstance(inputs, Tensor) else next(iter(inputs.values()))
 
 
 def _common(train: Tensor, test: Tensor) -> int:
@@ -96,15 +130,21 @@ def _common(train: Tensor, test: Tensor) -> int:
     return sum(row.numpy().tobytes() in seen for row in test.flatten(1))
 
 
-def _balance(task: Task, target: Tensor) -> str:
+def _labels(task: Task, splits: Splits) -> str:
+    """How a task's training labels are distributed."""
+    target = splits.train.targets[task.name]
     if task.kind == "value":
-        return "없음(출력이 곧 손실)"
-    there = target != -100 if task.kind == "multiclass" else ~torch.isnan(target)
-    missing = "" if task.kind == "multiclass" or there.all() else f", 결측 {float((~there).float().mean()):.1%}"
-    target = target[there]
-    if task.kind == "binary":
-        return f"양성 {float((target > 0.5).float().mean()):.1%}{missing}"
+        return word("card.value")
     if task.kind == "multiclass":
-        share = torch.bincount(target, minlength=task.outputs) / len(target)
-        return f"부류별 {float(share.min()):.1%}–{float(share.max()):.1%}"
-    return f"평균 {number(float(target.mean()), 2)}, 표준편차 {number(float(target.std()), 2)}{missing}"
+        share = torch.bincount(target[target != -100], minlength=task.outputs)
+        share = share / share.sum()
+        low, high = f"{float(share.min()):.1%}", f"{float(share.max()):.1%}"
+        return word("card.multiclass", low=low, high=high)
+    known = target[~torch.isnan(target)]
+    if task.kind == "binary":
+        text = word("card.binary", share=f"{float((known > 0.5).float().mean()):.1%}")
+    else:
+        mean, sd = number(float(known.mean()), 2), number(float(known.std()), 2)
+        text = word("card.regression", mean=mean, sd=sd)
+    lost = 1 - len(known) / len(target)
+    return word("card.missing", labels=text, share=f"{lost:.1%}") if lost else text

@@ -1,9 +1,12 @@
-"""The book's own Sphinx extension: computed numbers into the text, generated pages, nothing from the network.
+"""The book's own Sphinx extension: computed numbers into the text, generated parts, nothing from
+the network.
 
-- `{{ run.… }}` is _build/results/<profile>/values.json, the profile being $MTLSTUDY_PROFILE or quick; `{{ meta.… }}` is
-  book/metadata.yml, `{{ profiles.… }}` the study's profiles. A missing key is a warning, and so an error under -W.
-- `% generated: KIND NAME` on a line is replaced by text made from the package and from the result files: data-cards, downloads,
-  and for the chapters on sharing (see families.py) diagram, options and families.
+- `{{ claims.… }}`, `{{ run.… }}`, `{{ provenance.… }}` and `{{ profiles.… }}` come from
+  _build/text/<profile>.json (`mtlstudy text`), the profile being $MTLSTUDY_PROFILE or quick;
+  `{{ meta.… }}` is book/metadata.yml. A missing key is a warning, and so an error under -W.
+- `% generated: KIND NAME` on a line is replaced by text made from the package and from result
+  files: data-cards, downloads, recheck, and for the chapters on sharing (see families.py) diagram,
+  options and families.
 - Scripts that sphinx-thebe would fetch from a CDN are dropped.
 """
 
@@ -13,25 +16,30 @@ import re
 from pathlib import Path
 from typing import Any
 
+import cards
 import families
 import yaml
+from cards import table
+from kept import digest, kept
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.errors import ConfigError
 from sphinx.util import logging
 
-from mtlstudy import cards, data
-from mtlstudy.training.config import PROFILES
-from mtlstudy.study.results import folder
+from mtlstudy import data
+from mtlstudy.registry import entry, names
+from mtlstudy.study.format import NONE, number
 from mtlstudy.study.tables import escape
-from mtlstudy.training.tune import LEARNING_RATES
+from mtlstudy.study.words import label, load, name, word
+from mtlstudy.training.store import build_folder
 
 log = logging.getLogger(__name__)
 PROFILE = os.environ.get("MTLSTUDY_PROFILE", "quick")
+PARTS = ("claims", "run", "provenance", "set")
 
 
 def shown(value: Any) -> Any:
-    """Values as the text shows them: strings escaped, lists of numbers joined, the rest as it is."""
+    """Values as the text shows them: strings escaped, lists of numbers joined."""
     if isinstance(value, dict):
         return {key: shown(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -41,70 +49,81 @@ def shown(value: Any) -> Any:
 
 
 def metadata(source: Path) -> dict[str, Any]:
-    """book/metadata.yml, with joined `authors_…` (names), `byline_…` (with affiliations) and `keywords_…` in both languages."""
-    found = yaml.safe_load((source / "book/metadata.yml").read_text(encoding="utf-8"))
-    if not isinstance(found, dict):
+    """book/metadata.yml, with joined `authors_…` (names), `byline_…` (with affiliations) and
+    `keywords_…` in both languages."""
+    meta = yaml.safe_load((source / "book/metadata.yml").read_text(encoding="utf-8"))
+    if not isinstance(meta, dict):
         raise ConfigError("book/metadata.yml is empty: it names title, authors and keywords")
     for language in ("ko", "en"):
-        names = [author[f"name_{language}"] for author in found["authors"]]
-        places = [author.get(f"affiliation_{language}", author.get("affiliation", "")) for author in found["authors"]]
-        found[f"authors_{language}"] = ", ".join(names)
-        found[f"byline_{language}"] = ", ".join(f"{a} ({b})" if b else a for a, b in zip(names, places, strict=True))
-        found[f"keywords_{language}"] = ", ".join(found[f"keywords_{language}"])
-    return found
+        authors = [author[f"name_{language}"] for author in meta["authors"]]
+        places = [
+            author.get(f"affiliation_{language}", author.get("affiliation", ""))
+            for author in meta["authors"]
+        ]
+        pairs = zip(authors, places, strict=True)
+        meta[f"authors_{language}"] = ", ".join(authors)
+        meta[f"byline_{language}"] = ", ".join(f"{a} ({b})" if b else a for a, b in pairs)
+        meta[f"keywords_{language}"] = ", ".join(meta[f"keywords_{language}"])
+    return meta
+
+
+def rendered() -> dict[str, Any]:
+    """What `mtlstudy text` wrote; a missing or partial file stops the build."""
+    file = build_folder() / "text" / f"{PROFILE}.json"
+    if not file.exists():
+        raise ConfigError(f"{file} is missing: `mtlstudy text --profile {PROFILE}` writes it")
+    text = json.loads(file.read_text(encoding="utf-8"))
+    if missing := [part for part in PARTS if part not in text]:
+        raise ConfigError(f"{file}: no {', '.join(missing)}; `mtlstudy text` writes it anew")
+    return {part: text[part] for part in PARTS} | {"profiles": text["set"].get("profiles", {})}
 
 
 def configure(app: Sphinx, config: Config) -> None:
-    """Substitutions and titles."""
-    source, values = Path(app.srcdir), folder(PROFILE) / "values.json"
-    if not values.exists():
-        raise ConfigError(f"{values} is missing: the results come first (make book computes them)")
+    """Substitutions, titles, and the figure that a notebook shows."""
+    source = Path(app.srcdir)
     meta = metadata(source)
-    found = {"meta": meta, "run": json.loads(values.read_text(encoding="utf-8"))}
-    rates = [f"{rate:g}" for rate in LEARNING_RATES]
-    found["profiles"] = {name: profile.model_dump() for name, profile in PROFILES.items()} | {"lr": rates}
-    config.myst_substitutions = {**config.myst_substitutions, **shown(found)}
+    values = shown({"meta": meta, **rendered()})
+    config.myst_substitutions = {**config.myst_substitutions, **values}
     config.html_title = config.project = meta["title_ko"]
-    config.copyright = config.html_context["copyright"] = f"{meta['authors_ko']} · 코드 MIT, 글과 그림 CC BY 4.0"
+    copyright = word("book.licence", authors=meta["authors_ko"])
+    config.copyright = config.html_context["copyright"] = copyright
+
+
+def draw(app: Sphinx) -> None:
+    """The figure that the first chapter, a notebook, shows."""
+    if (Path(app.srcdir) / "book/experiments/ten_minutes.ipynb").exists():
+        families.ten_minutes(Path(app.srcdir))
 
 
 def offline(app: Sphinx, config: Config) -> None:
-    """Drop the listeners and files of sphinx-thebe: they add a script from a CDN and an error to every page."""
+    """Drop the listeners and files of sphinx-thebe: they add a script from a CDN to every page."""
     for listeners in app.events.listeners.values():
-        listeners[:] = [one for one in listeners if not one.handler.__module__.startswith("sphinx_thebe")]
+        listeners[:] = [x for x in listeners if not x.handler.__module__.startswith("sphinx_thebe")]
     for files in (app.registry.css_files, app.registry.js_files):
         files[:] = [one for one in files if "thebe" not in str(one[0])]
 
 
-def captioned(card: str, name: str) -> str:
-    """A data card with its bare tables as numbered ones: what it is, then its tasks."""
-    title = re.search(r"^## (.+?)(?: \(`|$)", card, re.MULTILINE)
-    captions = iter(("자료 카드", "과제"))
-
-    def wrap(table: re.Match[str]) -> str:
-        what = next(captions)
-        return f"```{{table}} {title[1] if title else name}: {what}\n\n{table[0].strip()}\n```\n"
-
-    return re.sub(r"(?:^\|.*\n)+", wrap, card, flags=re.MULTILINE)
-
-
-def downloads(source: Path) -> str:
-    """Links to the notebooks' sources, the csv tables of every profile and the paper; an empty kind is a warning."""
+def downloads(source: Path, _: str) -> str:
+    """Links to the notebooks, the published csv tables and the paper; an empty kind is a
+    warning."""
     kinds = {
-        "노트북의 원천(jupytext)": sorted(source.glob("notebooks/*.py")),
-        "실행된 노트북": sorted(source.glob("book/experiments/*.ipynb")),
-        f"계산한 결과({PROFILE})": sorted(folder(PROFILE).resolve().glob("*.csv")),
-        "논문(KCC 양식, PDF)": sorted(source.glob("_build/paper/*.pdf")),
-        "참고문헌과 메타데이터": [source / "book/references.bib", source / "book/metadata.yml"],
+        word("book.download.sources"): sorted(source.glob("notebooks/*.py")),
+        word("book.download.notebooks"): sorted(source.glob("book/experiments/*.ipynb")),
+        word("book.download.paper"): sorted((build_folder() / "paper").resolve().glob("*.pdf")),
+        word("book.download.metadata"): [
+            source / f"book/{f}" for f in ("references.bib", "metadata.yml")
+        ],
     }
-    for place in sorted(source.glob("book/results/*/")):
-        kinds[f"공개한 결과({place.name})"] = sorted(place.glob("*.csv"))
+    for folder in sorted(source.glob("book/results/*/")):
+        kinds[word("book.download.published", name=folder.name)] = sorted(folder.glob("*.csv"))
     lines = []
     for kind, files in kinds.items():
         if not files:
             log.warning("downloads: nothing for %r; build it before the book", kind, type="mtlbook")
         lines += ["", f"## {kind}", ""]
-        lines += [f"- {{download}}`{file.name} <{os.path.relpath(file, source / 'book')}>` ({size(file)})" for file in files]
+        for file in files:
+            path = os.path.relpath(file, source / "book")
+            lines.append(f"- {{download}}`{file.name} <{path}>` ({size(file)})")
     return "\n".join(lines) + "\n"
 
 
@@ -114,28 +133,72 @@ def size(file: Path) -> str:
     return f"{kb:,.0f} kB" if kb < 1024 else f"{kb / 1024:,.1f} MB"
 
 
+def recheck(source: Path, _: str) -> str:
+    """The published runs that were trained anew for this book, and whether they came out the
+    same."""
+    words, file = load("words.ko.yml")["book"]["recheck"], build_folder() / "recheck.json"
+    found = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"drawn": []}
+    if not found["drawn"]:
+        return words["nothing"]
+    verdicts = {
+        "same bits": "same",
+        "within the spread of seeds": "spread",
+        "outside it": "outside",
+    }
+    rows = [
+        [
+            f"`{run['run_id'][:8]}`",
+            escape(name("data_short", run["data"])),
+            escape(label(run["method"])),
+            str(run["seed"]),
+            words[verdicts[run["verdict"]]],
+            NONE if run["largest"] is None else number(run["largest"], 2),
+            machine(run["published"]),
+            machine(run["here"]),
+        ]
+        for run in found["drawn"]
+    ]
+    caption = words["caption"].format(commit=found["commit"])
+    return table(caption, words["head"], rows, "tab-recheck", "lllrlrll")
+
+
+def machine(where: dict[str, str]) -> str:
+    """A processor and its instruction set."""
+    return escape(" · ".join(where[key] for key in ("processor", "isa") if where.get(key)) or NONE)
+
+
+def cards_of_all(source: Path, _: str) -> str:
+    """Every data card; what was counted stays for the next build, until anything changes."""
+    words, texts = load("words.ko.yml"), []
+    code = digest([Path(cards.__file__), Path(data.__file__).parent])
+    for one in names("data"):
+        cls = entry("data", one)
+        content = cls(cls.Options()).content() if cls.available() else ""
+        rests_on = (code, content, words["card"], words["data"][one])
+        texts.append(kept("cards", one, rests_on, lambda one=one: cards.card(one)))
+    return "\n".join(texts)
+
+
 GENERATED = re.compile(r"^% generated: ([a-z-]+)(?: (\w+))?$", re.MULTILINE)
-
-
-def cards_of_all(source: Path, name: str) -> str:
-    """Every data card."""
-    return "\n".join(captioned(cards.card(one), one) for one in data.names())
-
-
 KINDS = {
-    "data-cards": cards_of_all, "downloads": lambda source, name: downloads(source), "diagram": families.drawn,
-    "options": families.options, "families": families.overview,
-}  # fmt: skip
+    "data-cards": cards_of_all,
+    "downloads": downloads,
+    "recheck": recheck,
+    "diagram": families.drawing,
+    "options": families.options,
+    "families": families.overview,
+}
 
 
 def generate(app: Sphinx, name: str, content: list[str]) -> None:
     """Fill in the generated parts of a page; a kind that is not known is a warning."""
 
-    def made(found: re.Match[str]) -> str:
-        if found[1] not in KINDS:
-            log.warning("%s: generated %r; allowed: %s", name, found[1], ", ".join(KINDS), type="mtlbook")
+    def made(line: re.Match[str]) -> str:
+        if line[1] not in KINDS:
+            allowed = ", ".join(KINDS)
+            log.warning("%s: generated %r; allowed: %s", name, line[1], allowed, type="mtlbook")
             return ""
-        return KINDS[found[1]](Path(app.srcdir), found[2] or "")
+        return KINDS[line[1]](Path(app.srcdir), line[2] or "")
 
     text = families.front(content[0])[1] if name.startswith("book/sharing/") else content[0]
     content[0] = GENERATED.sub(made, text)
@@ -144,5 +207,6 @@ def generate(app: Sphinx, name: str, content: list[str]) -> None:
 def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("config-inited", configure)
     app.connect("config-inited", offline)
+    app.connect("builder-inited", draw)
     app.connect("source-read", generate)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

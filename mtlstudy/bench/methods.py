@@ -1,34 +1,35 @@
-"""One training step of every method that is timed, on the same model, batch and optimiser: ours, torchjd's, the customary one.
+"""One training step of every method that is timed, on the same model, batch and optimiser.
 
-A method is made for a `Problem` and called once a step. It gives an `Answer` where it has bargaining weights, so that they can be
-held to M a = 1/a afterwards. Where it keeps memory for its next call, `forget` gives that back.
+A method is made for a `Problem` and called once a step. It gives an `Answer` where it has
+bargaining weights, so that they can be held to M a = 1/a afterwards. Where it keeps memory for its
+next call, `forget` gives that back.
 """
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mtlstudy.errors import InputError
-from mtlstudy.gradients import gramian, task_gradients
-from mtlstudy.nash.newton import Status
-from mtlstudy.nash.reference import ccp
-from mtlstudy.registry import entry
-from mtlstudy.training.step import Step
 from mtlstudy.bench.peers import Peer, ready
 from mtlstudy.bench.problems import Problem
 from mtlstudy.bench.timing import Call
+from mtlstudy.errors import InputError
+from mtlstudy.gradients import gramian, task_gradients
+from mtlstudy.nash import Status
+from mtlstudy.nash.reference import ccp
+from mtlstudy.registry import entry
+from mtlstudy.training.step import Step
 
 RATE = 1e-4
 
 
 class Answer(NamedTuple):
-    """weights (K,) of a step; M (K, K) of that step, None where the method does not give it; solved: what it says of itself,
-    None where it says nothing."""
+    """weights (K,) of a step; M (K, K) of that step, None where the method does not give it;
+    solved: what it says of itself, None where it says nothing."""
 
     weights: Tensor
     M: Tensor | None = None
@@ -43,25 +44,25 @@ def adam(problem: Problem) -> torch.optim.Optimizer:
     return torch.optim.Adam(problem.model.parameters(), RATE, fused=True)
 
 
-def ours(weighting: str, times: int = 1, options: dict[str, Any] | None = None, **how: Any) -> Method:
+def ours(weighting: str, times: int = 1, options: Any = None, **how: Any) -> Method:
     """The package's own step, `times` of them a call; how: arguments of `Step`."""
 
     def make(problem: Problem) -> Call:
         kind = entry("weighting", weighting)
-        chosen = kind(len(problem.tasks), 1, kind.Options.parse("weighting_options", options or {}))
-        device = next(problem.model.parameters()).device
-        train = Step(problem.model, chosen.to(device), adam(problem), **how)
+        parsed = kind.Options.parse("weighting_options", options or {})
+        method = kind(len(problem.tasks), 1, parsed).to(problem.device)
+        train = Step(problem.model, method, adam(problem), **how)
 
         def step() -> Answer | None:
             answer: Answer | None = None
             for _ in range(times):
-                _, M, used = train(problem.batch)
+                _, M, (a, status) = train(problem.batch)
                 if M is not None and weighting == "nash":
-                    answer = Answer(used.weights[0], M[0], bool(used.status[0] == Status.SOLVED))
+                    answer = Answer(a[0], M[0], bool(status[0] == Status.SOLVED))
             return answer
 
         def forget() -> None:
-            train.J = train.d = train.room = None
+            train.J = train.d = train.workspace = None
 
         step.forget = forget  # type: ignore[attr-defined]
         return step
@@ -82,12 +83,13 @@ def mean_loss(problem: Problem) -> Call:
 
 
 def limit(problem: Problem) -> Call:
-    """What no method that needs every task's gradient can go below: one forward, each loss differentiated to z through its own
-    head (all in one pass), K backward passes through the trunk; the results are dropped and nothing is updated."""
+    """What no method that needs every task's gradient can go below: one forward, each loss
+    differentiated to z through its own head (all in one pass), K backward passes through the trunk;
+    the results are dropped and nothing is updated."""
     shared = problem.shared()
 
     def step() -> None:
-        z, to_z = problem.pulled()
+        z, to_z = problem.head_gradients()
         for v in to_z:
             torch.autograd.grad(z, shared, v, retain_graph=True)
 
@@ -95,27 +97,29 @@ def limit(problem: Problem) -> Call:
 
 
 def official(solver: str) -> Method:
-    """The customary procedure: K passes over all from each loss to the shared parameters, CCP, a backward pass of the weighted
-    losses, clipping; as published with the paper, with this package's faster program."""
+    """The customary procedure: K passes over all from each loss to the shared parameters, CCP, a
+    backward pass of the weighted losses, clipping; as published with the paper, with this package's
+    faster program."""
 
     def make(problem: Problem) -> Call:
-        shared, optimiser, last = problem.shared(), adam(problem), np.ones(len(problem.tasks))
-        first = True
+        shared, optimiser, K = problem.shared(), adam(problem), len(problem.tasks)
+        start, a = None, np.ones(K)
 
         def step() -> Answer:
-            nonlocal last, first
+            nonlocal start, a
             optimiser.zero_grad()
             losses, _ = problem.losses()
-            rows = [torch.cat([g.flatten() for g in torch.autograd.grad(loss, shared, retain_graph=True)]) for loss in losses]
-            J = torch.stack(rows)
+            grads = [torch.autograd.grad(loss, shared, retain_graph=True) for loss in losses]
+            J = torch.stack([torch.cat([g.flatten() for g in row]) for row in grads])
             M = (J @ J.mT).double().cpu().numpy()
-            found = ccp(M, None if first else last, solver=solver, published=True)
-            last, first = np.where(np.isfinite(found.weights), found.weights, last), False
-            a = torch.from_numpy(last).to(losses[0])
-            (torch.stack(losses) * a).sum().backward()
+            found = ccp(M, start, solver=solver, published=True)
+            start = a = np.where(np.isfinite(found.weights), found.weights, a)
+            weights = torch.from_numpy(a)
+            objective: Tensor = (torch.stack(losses) * weights.to(losses[0])).sum()
+            objective.backward()
             nn.utils.clip_grad_norm_(shared, 1.0)
             optimiser.step()
-            return Answer(torch.from_numpy(last), torch.from_numpy(M), found.status == "optimal")
+            return Answer(weights, torch.from_numpy(M), found.status == "optimal")
 
         return step
 
@@ -123,24 +127,26 @@ def official(solver: str) -> Method:
 
 
 def torchjd(aggregator: str, chunk: int | None = None) -> Method:
-    """torchjd's `mtl_backward` and `jac_to_grad` with one of its aggregators; chunk: its parallel_chunk_size."""
+    """torchjd's `mtl_backward` and `jac_to_grad` with one of its aggregators; chunk: its
+    parallel_chunk_size. The weights are those before its clipping."""
 
     def make(problem: Problem) -> Call:
         from torchjd import aggregation
         from torchjd.autojac import jac_to_grad, mtl_backward
 
-        nash = aggregator == "NashMTL"
-        method = getattr(aggregation, aggregator)(**({"n_tasks": len(problem.tasks)} if nash else {}))
-        shared, own = problem.shared(), [problem.model.own_parameters(task.name) for task in problem.tasks]
-        optimiser = adam(problem)
+        nash = {"n_tasks": len(problem.tasks)} if aggregator == "NashMTL" else {}
+        method = getattr(aggregation, aggregator)(**nash)
+        own = [problem.model.task_parameters(task.name) for task in problem.tasks]
+        shared, optimiser = problem.shared(), adam(problem)
+        how: dict[str, Any] = {"shared_params": shared, "parallel_chunk_size": chunk}
 
         def step() -> Answer | None:
             optimiser.zero_grad()
             losses, z = problem.losses()
-            mtl_backward(losses, features=z, tasks_params=own, shared_params=shared, parallel_chunk_size=chunk)
+            mtl_backward(losses, features=z, tasks_params=own, **how)
             jac_to_grad(shared, method)
             optimiser.step()
-            return Answer(torch.as_tensor(method.weighting.prvs_alpha).double()) if nash else None  # before its clipping
+            return Answer(torch.tensor(method.weighting.prvs_alpha).double()) if nash else None
 
         return step
 
@@ -148,11 +154,12 @@ def torchjd(aggregator: str, chunk: int | None = None) -> Method:
 
 
 def autogram(problem: Problem) -> Call:
-    """torchjd's engine, which computes the Gramian without the Jacobian, with UPGrad's weighting."""
+    """torchjd's engine, which needs no Jacobian for the Gramian, with UPGrad's weighting."""
     from torchjd.aggregation import UPGradWeighting
     from torchjd.autogram import Engine
 
-    engine, weighting, optimiser = Engine(problem.model.stages, batch_dim=None), UPGradWeighting(), adam(problem)
+    engine = Engine(problem.model.stages, batch_dim=None)
+    weighting, optimiser = UPGradWeighting(), adam(problem)
 
     def step() -> None:
         optimiser.zero_grad()
@@ -214,10 +221,13 @@ def available(peers: Sequence[Peer], notes: list[str]) -> dict[str, Method]:
     return found | THEIRS | {peer.method: by_peer(peer) for peer in peers}
 
 
-def made(found: dict[str, Method], fresh: Callable[[], Problem], where: str, notes: list[str]) -> dict[str, tuple[Call, Problem]]:
-    """Each method with a problem of its own, tried once; one that cannot be run there is a line in `notes`."""
+def made(
+    methods: Mapping[str, Method], fresh: Callable[[], Problem], where: str, notes: list[str]
+) -> dict[str, tuple[Call, Problem]]:
+    """Each method with a problem of its own, tried once; one that cannot be run there is a line in
+    `notes`."""
     calls: dict[str, tuple[Call, Problem]] = {}
-    for name, method in found.items():
+    for name, method in methods.items():
         try:
             problem = fresh()
             call = method(problem)
@@ -231,7 +241,7 @@ def made(found: dict[str, Method], fresh: Callable[[], Problem], where: str, not
 
 def exact(problem: Problem) -> Tensor:
     """M (K, K) of the model as it stands."""
-    z, to_z = problem.pulled()
+    z, to_z = problem.head_gradients()
     return gramian(task_gradients([z] * len(to_z), to_z, problem.shared()))[0]
 
 

@@ -1,7 +1,9 @@
-"""Other codes of Nash-MTL, timed in their own words: a checkout is recognised, its one module loaded, nothing of it installed.
+"""Other codes of Nash-MTL, timed in their own words: a checkout is recognised, its one module
+loaded, nothing of it installed.
 
-Known: nash-mtl (Navon et al., the code published with the paper) and LibMTL (Lin & Zhang, JMLR 2023, arXiv 2203.14338). Both
-solve by the convex-concave procedure with ECOS and keep their last weights, in `prvs_alpha`, where the solver fails.
+Known: nash-mtl (Navon et al., the code published with the paper) and LibMTL (Lin & Zhang, JMLR
+2023, arXiv 2203.14338). Both solve by the convex-concave procedure with ECOS and keep their last
+weights, in `prvs_alpha`, where the solver fails.
 """
 
 import hashlib
@@ -19,11 +21,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mtlstudy.errors import InputError
 from mtlstudy.bench.problems import Problem
+from mtlstudy.errors import InputError
 
 Array = NDArray[np.float64]
-KNOWN = {"nash-mtl": ("methods.weight_methods", "NashMTL"), "LibMTL": ("LibMTL.weighting.Nash_MTL", "Nash_MTL")}
+KNOWN = {
+    "nash-mtl": ("methods.weight_methods", "NashMTL"),
+    "LibMTL": ("LibMTL.weighting.Nash_MTL", "Nash_MTL"),
+}
 """Name → module and class."""
 DEFAULTS = {"update_weights_every": 1, "optim_niter": 20, "max_norm": 1.0}
 """Of both codes; LibMTL takes them with every call."""
@@ -49,7 +54,7 @@ class Peer:
         return found
 
     def version(self) -> str:
-        """The commit of the checkout; where it is none, the git object id of its module, by which anyone can tell the text."""
+        """The commit of the checkout; where it is none, the git object id of its module."""
         if not (self.path / ".git").exists():
             text = source(self.path, KNOWN[self.name][0]).read_bytes()
             return "blob " + hashlib.sha1(b"blob %d\0" % len(text) + text).hexdigest()[:12]
@@ -70,18 +75,15 @@ class Peer:
         return solve
 
     def step(self, problem: Problem, optimiser: torch.optim.Optimizer) -> Callable[[], Array]:
-        """A training step by its own `backward`, clipping included; gives the weights (K,) that it used."""
+        """A training step by its own `backward`, clipping included; gives the weights (K,) that it
+        used."""
         shared = problem.shared()
-        device = next(problem.model.parameters()).device
-        method = self.make(len(problem.tasks), shared, str(device))
+        method = self.make(len(problem.tasks), shared, str(problem.device))
+        how = {"shared_parameters": shared} if self.name == "nash-mtl" else DEFAULTS
 
         def step() -> Array:
             optimiser.zero_grad()
-            losses = torch.stack(problem.losses()[0])
-            if self.name == "nash-mtl":
-                method.backward(losses=losses, shared_parameters=shared)
-            else:
-                method.backward(losses, **DEFAULTS)
+            method.backward(losses=torch.stack(problem.losses()[0]), **how)
             optimiser.step()
             return np.asarray(method.prvs_alpha, dtype=np.float64)
 
@@ -96,21 +98,25 @@ class Peer:
         for name, value in DEFAULTS.items():
             setattr(method, name, value)
         method.get_share_params = lambda: shared
-        method.zero_grad_share_params = lambda: [p.grad.zero_() for p in shared if p.grad is not None]
+        method.zero_grad_share_params = lambda: [
+            p.grad.zero_() for p in shared if p.grad is not None
+        ]
         method.init_param()
         return method
 
 
 def peer(path: Path) -> Peer:
-    """The peer in a folder. Raises `InputError` for a folder that is none, and where something that it needs is missing."""
+    """The peer in a folder. Raises `InputError` for a folder that is none, and where something that
+    it needs is missing."""
     for name, (module, _) in KNOWN.items():
         if source(path, module).is_file():
             ready(f"peer {name}")
             found = Peer(name, path.resolve())
             _ = found.weighting
             return found
-    files = " or ".join(module.replace(".", "/") + ".py" for module, _ in KNOWN.values())
-    raise InputError(f"peer = {str(path)!r} is not known; allowed: a checkout of {', '.join(KNOWN)} (a folder with {files})")
+    files = " or ".join(str(source(Path(), module)) for module, _ in KNOWN.values())
+    allowed = f"a checkout of {', '.join(KNOWN)} (a folder with {files})"
+    raise InputError(f"peer = {str(path)!r} is not known; allowed: {allowed}")
 
 
 def source(root: Path, module: str) -> Path:
@@ -119,30 +125,33 @@ def source(root: Path, module: str) -> Path:
 
 
 def ready(name: str) -> None:
-    """`InputError` where cvxpy or ECOS is missing: these codes would install it or go on with equal weights."""
+    """`InputError` where cvxpy or ECOS is missing: these codes would install it or go on with equal
+    weights."""
     try:
         import cvxpy
     except ImportError as missing:
-        raise InputError(f"{name} needs cvxpy ({missing}); pip install 'mtlstudy[study]'") from None
+        hint = "pip install 'mtlstudy[study]'"
+        raise InputError(f"{name} needs cvxpy ({missing}); {hint}") from None
     if "ECOS" not in cvxpy.installed_solvers():
         raise InputError(f"{name} needs the solver ECOS; pip install 'mtlstudy[peers]'")
 
 
 def load(root: Path, module: str) -> ModuleType:
-    """Import one module of a checkout, "a.b.c" from root/a/b/c.py. The packages above it are empty, their own `__init__` are not
-    run (they import what is not needed here), and nothing of it stays importable. `InputError` names a missing import."""
+    """Import one module of a checkout, "a.b.c" from root/a/b/c.py. The packages above it are empty,
+    their own `__init__` are not run (they import what is not needed here), and nothing of it stays
+    importable. `InputError` names a missing import."""
     parts = module.split(".")
-    before = {name: found for name, found in sys.modules.items() if name.split(".")[0] == parts[0]}
+    family = [name for name in sys.modules if name.split(".")[0] == parts[0]]
+    before = {name: sys.modules.pop(name) for name in family}
     try:
-        for name in before:
-            del sys.modules[name]
         for i in range(1, len(parts)):
             package = ModuleType(".".join(parts[:i]))
             package.__path__ = [str(root.joinpath(*parts[:i]))]
             sys.modules[package.__name__] = package
         return import_module(module)
     except ImportError as missing:
-        raise InputError(f"peer {root.name}: {module} cannot be imported ({missing})") from None
+        reason = f"{module} cannot be imported ({missing})"
+        raise InputError(f"peer {root.name}: {reason}") from None
     finally:
         for name in [name for name in sys.modules if name.split(".")[0] == parts[0]]:
             del sys.modules[name]

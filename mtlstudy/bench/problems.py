@@ -1,4 +1,5 @@
-"""The models that are timed: K tasks over one of the package's backbones, hard sharing, linear heads, random data."""
+"""The models that are timed: K tasks over one of the backbones, hard sharing, linear heads, random
+data."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,20 +7,22 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from mtlstudy.models.backbones import mlp, transformer
 from mtlstudy.data.base import Split
 from mtlstudy.errors import unknown
-from mtlstudy.gradients import apart, representation_gradients
+from mtlstudy.gradients import representation_gradients, separate
+from mtlstudy.models.backbones import mlp, transformer
 from mtlstudy.models.sharing.base import Sharing
-from mtlstudy.registry import entry
 from mtlstudy.models.tasks import Task
+from mtlstudy.registry import entry
 
 CLASSES = 10
+DEFAULTS = {"mlp": (512, 3, 256), "transformer": (128, 4, 32)}
+"""Width, depth and batch of a kind."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A model, one batch for it, and what it is made of. length: tokens of an input, 0 where it has none."""
+    """A model, one batch for it, and its name. length: tokens of an input, 0 where it has none."""
 
     name: str
     model: Sharing
@@ -38,8 +41,13 @@ class Problem:
 
     def facts(self) -> dict[str, str | int | None]:
         """The columns that say what it is: problem, K, parameters, length, batch."""
-        sizes = {"K": len(self.tasks), "parameters": self.model.parameter_count(), "length": self.length or None}
-        return {"problem": self.name, **sizes, "batch": len(next(iter(self.batch.targets.values())))}
+        return {
+            "problem": self.name,
+            "K": len(self.tasks),
+            "parameters": self.model.parameter_count(),
+            "length": self.length or None,
+            "batch": len(self.batch.inputs),
+        }
 
     def shared(self) -> list[nn.Parameter]:
         """The trunk's parameters."""
@@ -51,43 +59,55 @@ class Problem:
 
     def read(self, z: Sequence[Tensor]) -> list[Tensor]:
         """K losses of the heads on what each of them reads."""
-        heads, targets = self.model.heads, self.batch.targets
-        return [task.loss(heads[task.name](rep), targets[task.name]) for task, rep in zip(self.tasks, z, strict=True)]
+        heads, targets, pairs = (
+            self.model.heads,
+            self.batch.targets,
+            zip(self.tasks, z, strict=True),
+        )
+        return [task.loss(heads[task.name](rep), targets[task.name]) for task, rep in pairs]
 
     def losses(self) -> tuple[list[Tensor], Tensor]:
         """K losses on the batch, and the representation z (N, d) that all heads read."""
         z = self.encode()
         return self.read([z] * len(self.tasks)), z
 
-    def pulled(self) -> tuple[Tensor, list[Tensor]]:
-        """z (N, d), and ∂L_t/∂z (N, d) of every task: the least that all task gradients begin with."""
+    def head_gradients(self) -> tuple[Tensor, list[Tensor]]:
+        """z (N, d), and ∂L_t/∂z (N, d) of every task: the least that task gradients begin with."""
         z = self.encode()
-        each = apart([z] * len(self.tasks))
-        own = [self.model.own_parameters(task.name) for task in self.tasks]
-        return z, representation_gradients(self.read(each), each, own)[0]
+        views = separate([z] * len(self.tasks))
+        heads = [self.model.task_parameters(task.name) for task in self.tasks]
+        return z, representation_gradients(self.read(views), views, heads)[0]
 
 
 def make(
-    kind: str, K: int, *, width: int = 0, depth: int = 0, inputs: int = 256, vocabulary: int = 1000, length: int = 32,
-    batch: int = 0, device: str = "cpu", seed: int = 0,
-) -> Problem:  # fmt: skip
+    kind: str,
+    K: int,
+    *,
+    width: int = 0,
+    depth: int = 0,
+    inputs: int = 256,
+    vocabulary: int = 1000,
+    length: int = 32,
+    batch: int = 0,
+    device: str = "cpu",
+) -> Problem:
     """A problem of K classifications: the same model and batch for the same arguments.
 
-    kind: "mlp" (width 512, depth 3, batch 256 if not given; `inputs` features) or "transformer" (width 128, depth 4, batch 32 if
-    not given; `vocabulary` token numbers, `length` tokens). Raises `InputError` for another kind.
+    kind: "mlp" (`inputs` features) or "transformer" (`vocabulary` token numbers, `length` tokens);
+    width, depth and batch as in `DEFAULTS` where not given. `InputError` for another kind.
     """
+    if kind not in DEFAULTS:
+        raise unknown("problem", kind, list(DEFAULTS))
+    given = zip((width, depth, batch), DEFAULTS[kind], strict=True)
+    width, depth, batch = (value or default for value, default in given)
     with torch.random.fork_rng():
-        torch.manual_seed(seed)
+        torch.manual_seed(0)
         if kind == "mlp":
-            width, depth, batch = width or 512, depth or 3, batch or 256
             backbone, x, length = mlp(inputs, width, depth), torch.randn(batch, inputs), 0
-            name = f"mlp {inputs}, {width} × {depth}"
-        elif kind == "transformer":
-            width, depth, batch = width or 128, depth or 4, batch or 32
-            backbone, x = transformer(vocabulary, length, width, depth), torch.randint(1, vocabulary, (batch, length))
-            name = f"transformer {vocabulary}, {width} × {depth}"
         else:
-            raise unknown("problem", kind, ["mlp", "transformer"])
+            backbone = transformer(vocabulary, length, width, depth)
+            x = torch.randint(1, vocabulary, (batch, length))
+        name = f"{kind} {vocabulary if length else inputs}, {width} × {depth}"
         tasks = tuple(Task(f"task{t + 1}", "multiclass", CLASSES) for t in range(K))
         heads = {task.name: nn.Linear(backbone.width, CLASSES) for task in tasks}
         hard = entry("sharing", "hard")

@@ -1,70 +1,74 @@
-"""A training step: this package's beside torchjd, the customary procedure and peers, on the same model, batch and optimiser.
+"""A training step: this package's beside torchjd, the customary procedure and peers, on the same
+model, batch and optimiser.
 
-Parts "mlp" and "transformer" (see `problems`), K = 2, 4, 8, 11; ms of one step, the ratio to `limit`: one forward and K backward
-passes through the trunk, and nothing else. memory_mb: the peak of a step beyond model, gradients and optimiser, with what is kept
-for the next one. After the timed steps each method goes on for `CHECKED` more, untimed: residual is the worst of the weights that
-it used on the Gramian of the step (of the representations for nash_representation), failed counts those above 1e-3 and silent the
-failed ones that it did not report.
+Parts "mlp" and "transformer" (see `problems`), K = 2, 4, 8, 11; ms of one step, the ratio to
+`limit`: one forward and K backward passes through the trunk, and nothing else. memory_mb: the peak
+of a step beyond model, gradients and optimiser, with what is kept for the next one. After the timed
+steps each method goes on for `CHECKED` more, untimed: residual is the worst of the weights that it
+used on the Gramian of the step (of the representations for nash_representation), failed counts
+those above 1e-3 and silent the failed ones that it did not report.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import pandas as pd
 
-from mtlstudy.training.memory import peak
-from mtlstudy.bench import record
 from mtlstudy.bench import timing
 from mtlstudy.bench.methods import PARTS, Answer, Method, available, error, exact, made
 from mtlstudy.bench.peers import Peer
 from mtlstudy.bench.problems import Problem, make
+from mtlstudy.study import benchmarks
+from mtlstudy.study.solver import FAILED
+from mtlstudy.training.modes import peak
 
 BASELINE = {"mlp": "limit", "transformer": "limit"}
 SIZES = (2, 4, 8, 11)
 ROUNDS = {"quick": (10, 10.0), "full": (60, 200.0)}
 """Rounds, and seconds that the samples of one model and K may take."""
 CHECKED = 3
-FAILED = 1e-3
 
 
-def run(profile: str, device: str = "cpu", peers: Sequence[Peer] = ()) -> tuple[pd.DataFrame, list[str]]:
-    """The whole benchmark: a frame of `record.COLUMNS`, and what was left out."""
+def run(
+    profile: str, device: str = "cpu", peers: Sequence[Peer] = ()
+) -> tuple[pd.DataFrame, list[str]]:
+    """The whole benchmark, and what was left out."""
     notes: list[str] = []
-    found = available(peers, notes)
-    rounds, seconds = ROUNDS[profile]
-    rows = [
-        row
-        for part in BASELINE
-        for K in SIZES
-        for row in measured(part, partial(make, part, K, device=device), found, rounds, seconds, BASELINE[part], notes)
-    ]
-    return record.frame(rows), list(dict.fromkeys(notes))
+    methods = available(peers, notes)
+    rows: list[dict[str, Any]] = []
+    for part in BASELINE:
+        for K in SIZES:
+            fresh = partial(make, part, K, device=device)
+            rows += measured(part, fresh, methods, ROUNDS[profile], BASELINE[part], notes)
+    return benchmarks.frame(rows), list(dict.fromkeys(notes))
 
 
 def measured(
     part: str,
     fresh: Callable[[], Problem],
-    found: dict[str, Method],
-    rounds: int,
-    seconds: float,
+    methods: Mapping[str, Method],
+    limits: tuple[int, float],
     baseline: str,
     notes: list[str],
 ) -> Iterator[dict[str, Any]]:
-    """A row a method: timed in turns, then memory, then the weights of some more steps."""
+    """A row a method: timed in turns, then memory, then the weights of some more steps. limits:
+    rounds and seconds."""
     facts, device = fresh().facts(), fresh().device
-    calls = made(found, fresh, f"{part}, K = {facts['K']}", notes)
-    candidates: dict[str, timing.Call | timing.Fresh] = {name: call for name, (call, _) in calls.items()}
-    samples = timing.interleaved(candidates, rounds, warmup=0, seconds=seconds, device=device.type, parts=PARTS)
+    calls = made(methods, fresh, f"{part}, K = {facts['K']}", notes)
+    candidates: timing.Candidates = {name: call for name, (call, _) in calls.items()}
+    how: dict[str, Any] = {"warmup": 0, "device": device.type, "parts": PARTS}
+    samples = timing.interleaved(candidates, limits[0], seconds=limits[1], **how)
     for row in timing.summary(samples, baseline):
         call, problem = calls[row["method"]]
-        getattr(call, "forget", lambda: None)()  # what is kept from step to step counts as much as what is asked for anew
+        getattr(call, "forget", lambda: None)()  # what is kept between steps counts as well
         memory = peak(call, device)
         yield {"part": part, **facts, **row, "memory_mb": memory, **checked(call, problem)}
 
 
 def checked(call: timing.Call, problem: Problem) -> dict[str, Any]:
-    """residual, cases, failed and silent over `CHECKED` further calls; nothing for a method without bargaining weights."""
+    """residual, cases, failed and silent over `CHECKED` further calls; nothing for a method without
+    bargaining weights."""
     errors, silent = [], 0
     if not isinstance(call(), Answer):
         return {}

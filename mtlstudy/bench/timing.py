@@ -1,7 +1,7 @@
 """Timing in turns: every method once a round, in an order that rotates.
 
-A ratio to the baseline is taken within a round and summed up by its median over the rounds, so that the drift of the machine
-cancels. `interleaved` measures; `summary` is the one place that sums up.
+A ratio to the baseline is taken within a round and summed up by its median over the rounds, so that
+the drift of the machine cancels. `interleaved` measures; `summary` is the one place that sums up.
 """
 
 import gc
@@ -13,25 +13,29 @@ from typing import Any
 
 import pandas as pd
 
-from mtlstudy.training.clock import wait
 from mtlstudy.errors import InputError
+from mtlstudy.training.modes import synchronize
 
 Call = Callable[[], object]
 LEAST = 3
 """Rounds in which even the slowest method takes part, if there are as many."""
 SAMPLE = 2e-2
-"""Seconds that a sample lasts at least: a shorter function is called several times, so that its first call hardly counts."""
+"""Seconds that a sample lasts at least: a shorter function is called several times."""
 
 
 @dataclass(frozen=True)
 class Fresh:
-    """A candidate that is made anew for every sample: `make`, untimed, gives the function to time, which is called once."""
+    """A candidate that is made anew for every sample: `make`, untimed, gives the function to time,
+    which is called once."""
 
     make: Callable[[], Call]
 
 
+Candidates = Mapping[str, Call | Fresh]
+
+
 def interleaved(
-    candidates: Mapping[str, Call | Fresh],
+    candidates: Candidates,
     rounds: int,
     warmup: int = 1,
     seconds: float = math.inf,
@@ -42,9 +46,11 @@ def interleaved(
 
     Args:
         candidates: method → function without arguments, or `Fresh`.
-        rounds: rounds; a method whose share of `seconds` does not last for all of them takes part in every 2nd, 4th, …
+        rounds: rounds; a method whose share of `seconds` does not last for all of them takes part
+            in every 2nd, 4th, …
         warmup: untimed calls of each before the first round.
-        seconds: what all samples together may take, dealt out equally among the methods; each has `LEAST` rounds in any case.
+        seconds: what all samples together may take, dealt out equally among the methods; each has
+            `LEAST` rounds in any case.
         device: "cuda" waits for the device around each sample.
         parts: method → how many of what is compared one call does (1 where not given).
 
@@ -52,7 +58,8 @@ def interleaved(
         InputError: no candidate, or fewer than one round.
     """
     if not candidates or rounds < 1:
-        raise InputError(f"candidates = {list(candidates)}, rounds = {rounds}: allowed: at least one of each")
+        given = f"candidates = {list(candidates)}, rounds = {rounds}"
+        raise InputError(f"{given}: allowed: at least one of each")
     calls, stride = dict.fromkeys(candidates, 1), dict.fromkeys(candidates, 1)
     for name, candidate in candidates.items():
         for _ in range(warmup):
@@ -62,10 +69,10 @@ def interleaved(
         cost = max(once(candidate, 1, device), 1e-9)
         if not isinstance(candidate, Fresh):
             calls[name] = max(round(SAMPLE / cost), 1)
-        while sampled(rounds, stride[name]) * calls[name] * cost > seconds / len(candidates):
-            if sampled(rounds, 2 * stride[name]) < LEAST:
+        while -(-rounds // stride[name]) * calls[name] * cost > seconds / len(candidates):
+            if -(-rounds // (2 * stride[name])) < LEAST:
                 break
-            stride[name] *= 2  # so that whoever takes part in fewer rounds meets all the others in them
+            stride[name] *= 2  # so that who takes part in fewer rounds meets all others in them
     names, rows = list(candidates), []
     for i in range(rounds):
         for name in (names[(i + k) % len(names)] for k in range(len(names))):
@@ -75,22 +82,17 @@ def interleaved(
     return pd.DataFrame(rows)
 
 
-def sampled(rounds: int, stride: int) -> int:
-    """Rounds in which a candidate takes part that is timed in every `stride`-th."""
-    return -(-rounds // stride)
-
-
 def once(candidate: Call | Fresh, calls: int = 1, device: str = "cpu") -> float:
-    """Seconds of one call, the mean over `calls` of them; without the garbage collector, as in timeit."""
+    """Seconds of one call, the mean over `calls`; without the garbage collector, as in timeit."""
     call = candidate.make() if isinstance(candidate, Fresh) else candidate
     collecting = gc.isenabled()
     gc.disable()
     try:
-        wait(device)
+        synchronize(device)
         begin = time.perf_counter()
         for _ in range(calls):
             call()
-        wait(device)
+        synchronize(device)
         return (time.perf_counter() - begin) / calls
     finally:
         if collecting:
@@ -98,15 +100,17 @@ def once(candidate: Call | Fresh, calls: int = 1, device: str = "cpu") -> float:
 
 
 def summary(samples: pd.DataFrame, baseline: str) -> list[dict[str, Any]]:
-    """A row a method, in the order of first appearance: ms, ms_low, ms_high (median and quartiles of a call), ratio, ratio_low,
-    ratio_high (the same of the ratios to the baseline in the same round), repeats.
+    """A row a method, in the order of first appearance: ms, ms_low, ms_high (median and quartiles
+    of a call), ratio, ratio_low, ratio_high (of the ratios to the baseline in the same round),
+    repeats.
 
-    Where a method and the baseline have no round in common, or there is no baseline, the ratio is NaN.
+    Where a method and the baseline have no round in common, or there is no baseline, the ratio is
+    NaN.
     """
     order = list(dict.fromkeys(samples["method"]))
     table = samples.pivot(index="round", columns="method", values="seconds")[order]
-    ratios = table.div(table[baseline], axis=0) if baseline in table else table * float("nan")
-    rows: list[dict[str, Any]] = [{"method": method, "repeats": int(table[method].count())} for method in order]
+    ratios = table.div(table[baseline], axis=0) if baseline in table else table * math.nan
+    rows: list[dict[str, Any]] = [{"method": m, "repeats": int(table[m].count())} for m in order]
     for name, values in (("ms", 1e3 * table), ("ratio", ratios)):
         for suffix, q in (("", 0.5), ("_low", 0.25), ("_high", 0.75)):
             for row, value in zip(rows, values.quantile(q), strict=True):

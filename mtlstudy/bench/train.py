@@ -1,18 +1,19 @@
-"""The whole training loop beside its bare steps, several jobs at once, and several seeds at once.
+"""The whole training loop beside its bare steps, the step of every method of the study, and several
+jobs at once.
 
-"loop": a whole run (`Training.run`) as long and as often evaluated as in the full profile (`loop_full`) and in the quick one
-(`loop_quick`), beside `step`: batches drawn and trained on, nothing else. ms of a step.
-"shares": where the time of a run of the full profile's length goes: ms a step, ratio = share of the run.
-"jobs": the reported seeds of one study, `cases` of them, on fresh stores: ms of the wall clock in one job, in two whose processes
-have worked before (`jobs_2`), and in two with their start included (`jobs_2_started`).
-"seeds": `batch` seeds of the Yeast MLP trained one after the other, or all at once through torch.func (a prototype: `together`);
-ms a step of one seed. residual: the largest difference of a weight between the two after 20 steps.
+"loop": a whole run as long and as often evaluated as in the full profile (`loop_full`) and in the
+quick one (`loop_quick`), beside `step`: batches drawn and trained on, nothing else. ms of a step.
+"shares": where the time of a run of the full profile's length goes: ms a step, ratio = share of the
+run. "methods": a training step of every sharing family with equal weights, and of every weighting
+on hard sharing; the ratio to hard+equal. "jobs": the reported seeds of one study, `cases` of them,
+on fresh stores: ms of the wall clock in one job, in two whose processes have worked before
+(`jobs_2`), and in two with their start included (`jobs_2_started`).
 """
 
 import logging
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -23,76 +24,80 @@ from unittest.mock import patch
 import pandas as pd
 import torch
 
-from mtlstudy.training.config import PROFILES, RunConfig
-from mtlstudy.study import korean_settings
-from mtlstudy.registry import entry
-from mtlstudy.training.loop import Training
-from mtlstudy.training.tune import study
-from mtlstudy.bench import record
 from mtlstudy.bench import timing
 from mtlstudy.bench.peers import Peer
-from mtlstudy.bench.together import Apart, Together, difference
+from mtlstudy.registry import entry
+from mtlstudy.study import benchmarks, plan, results
+from mtlstudy.training.config import RunConfig
+from mtlstudy.training.loop import Training
+from mtlstudy.training.tune import train
 
-BASELINE = {"loop": "step", "shares": "run", "jobs": "jobs_1", "seeds": "one_by_one"}
-DATA_SETS = {"quick": ("multi_mnist", "yeast"), "full": ("multi_mnist", "yeast", "korean_sentences")}
-WEIGHTINGS = ("equal", "nash")
+BASELINE = {"loop": "step", "shares": "run", "methods": "hard+equal", "jobs": "jobs_1"}
+DATA_SETS = {
+    "quick": ("multi_mnist", "yeast"),
+    "full": ("multi_mnist", "yeast", "korean_sentences"),
+}
+METHODS = ("hard+equal", "hard+nash")
 STEPS = 1000
 ROUNDS = {"quick": 5, "full": 9}
+STEP_ROUNDS = {"quick": (20, 60.0), "full": (60, 600.0)}
+"""Rounds, and seconds that the samples of one data set may take."""
 JOBS = {"quick": (8, 3), "full": (10, 5)}
 """Reported seeds of the study, and rounds."""
-RATE = 3e-3
-"""The learning rate of that study, which is not tuned: an odd number of candidates would leave one of two jobs idle."""
-SEEDS = {"quick": ((1, 2, 4, 8, 16), 5.0), "full": ((1, 2, 4, 8, 16, 32), 30.0)}
-"""Seeds at once, and seconds that the samples of one number may take."""
 
 
-def run(profile: str, device: str = "cpu", peers: Sequence[Peer] = ()) -> tuple[pd.DataFrame, list[str]]:
-    """The whole benchmark: a frame of `record.COLUMNS`, and what was left out. Peers have no loop to be timed."""
-    notes: list[str] = []
-    here = []
-    for name in DATA_SETS[profile]:
-        if entry("data", name).available():
-            here.append(name)
-        else:
-            notes.append(f"{name} is left out: its data are not on this machine")
+def run(
+    profile: str, device: str = "cpu", peers: Sequence[Peer] = ()
+) -> tuple[pd.DataFrame, list[str]]:
+    """The whole benchmark, and what was left out. Peers have no loop to be timed."""
+    here = [name for name in DATA_SETS[profile] if entry("data", name).available()]
+    missing = [name for name in DATA_SETS[profile] if name not in here]
+    notes = [f"{name} is left out: its data are not on this machine" for name in missing]
     level = logging.getLogger("mtlstudy").level
     logging.getLogger("mtlstudy").setLevel(logging.WARNING)
     torch.use_deterministic_algorithms(True)  # as in training
     try:
-        rows = [row for data in here for weighting in WEIGHTINGS for row in _loop(configured(data, weighting, device), profile)]
-        rows += [*_jobs(profile, device), *(row for weighting in WEIGHTINGS for row in _seeds(weighting, profile, device))]
+        rows = list(jobs(profile, device))
+        for data in here:
+            rows += methods(data, STEP_ROUNDS[profile], device, notes)
+            for method in METHODS:
+                rows += loop(configured(data, method, device), profile)
     finally:
         torch.use_deterministic_algorithms(False)
         logging.getLogger("mtlstudy").setLevel(level)
-    return record.frame(rows), notes
+    return benchmarks.frame(rows), notes
 
 
-def configured(data: str, weighting: str, device: str = "cpu") -> RunConfig:
-    """What is trained: the study's configuration of a data set."""
-    if data in korean_settings.DATA_SETS:
-        config = korean_settings.config(data, f"hard+{weighting}", "quick")
-    else:
-        config = RunConfig(data=data, weighting=weighting)
-    return config.but(device=device)
+def configured(data: str, method: str, device: str = "cpu") -> RunConfig:
+    """What is trained: the study's configuration of the quick profile."""
+    return plan.Cell(data, method, "quick").config.but(device=device)
 
 
-def _loop(config: RunConfig, profile: str) -> Iterator[dict[str, Any]]:
-    facts = {"problem": f"{config.data} {config.weighting}", "K": len(config.tasks), "batch": config.batch_size}
-    long, short = (config.but(steps=PROFILES[name].steps, evaluations=PROFILES[name].evaluations) for name in ("full", "quick"))
+def loop(config: RunConfig, profile: str) -> Iterator[dict[str, Any]]:
+    """Whole runs beside bare steps, and the shares of one."""
+    facts = {"problem": f"{config.data} {config.weighting}", "K": len(config.tasks)}
+    facts |= {"batch": config.batch_size}
+    schedule = ("steps", "evaluations")
+    long, short = (
+        config.but(**{key: plan.PROFILES[name].run[key] for key in schedule})
+        for name in ("full", "quick")
+    )
+    plain = config.but(steps=STEPS, evaluations=1)
     with TemporaryDirectory() as folder, torch.random.fork_rng():
         place = Path(folder)
-        candidates: dict[str, timing.Call | timing.Fresh] = {
-            "step": timing.Fresh(lambda: bare(fresh(config.but(steps=STEPS, evaluations=1), place))),
-            "loop_full": timing.Fresh(lambda: looped(fresh(long, place))),
-            "loop_quick": timing.Fresh(lambda: looped(fresh(short, place))),
+        candidates: timing.Candidates = {
+            "step": timing.Fresh(lambda: bare(fresh(plain, place))),
+            "loop_full": timing.Fresh(lambda: partial(fresh(long, place).run, False)),
+            "loop_quick": timing.Fresh(lambda: partial(fresh(short, place).run, False)),
         }
         parts = {"step": STEPS, "loop_full": long.steps, "loop_quick": short.steps}
-        samples = timing.interleaved(candidates, ROUNDS[profile], warmup=0, device=config.device, parts=parts)
-        for row in timing.summary(samples, "step"):
+        how: dict[str, Any] = {"warmup": 0, "device": config.device, "parts": parts}
+        for row in timing.summary(timing.interleaved(candidates, ROUNDS[profile], **how), "step"):
             yield {"part": "loop", **facts, **row}
-        for name, seconds in shares(fresh(long, place, Watched)).items():
-            own = {"method": name, "ms": 1e3 * seconds["seconds"] / long.steps, "ratio": seconds["share"], "repeats": 1}
-            yield {"part": "shares", **facts, **own}
+        seconds = shares(fresh(long, place, Watched))
+    for name, value in seconds.items():
+        row = {"ms": 1e3 * value / long.steps, "ratio": value / seconds["run"], "repeats": 1}
+        yield {"part": "shares", **facts, "method": name, **row}
 
 
 def fresh(config: RunConfig, place: Path, kind: type[Training] = Training) -> Any:
@@ -101,7 +106,7 @@ def fresh(config: RunConfig, place: Path, kind: type[Training] = Training) -> An
 
 
 def bare(training: Training) -> timing.Call:
-    """Draw and train, and no more."""
+    """Draw and train, and no more, as many steps as the run has."""
 
     def call() -> None:
         for _ in range(training.config.steps):
@@ -110,25 +115,20 @@ def bare(training: Training) -> timing.Call:
     return call
 
 
-def looped(training: Training) -> timing.Call:
-    """The loop as it is."""
-    return lambda: training.run(False)
-
-
 class Watched(Training):
     """A run that notes the seconds that its parts take."""
 
     def __init__(self, config: RunConfig, path: Path) -> None:
         super().__init__(config, path)
-        self.taken: dict[str, list[float]] = defaultdict(list)
-        chosen: Any = self.selection
-        chosen.evaluate = partial(self.note, "evaluation", chosen.evaluate)
-        chosen.results = partial(self.note, "results", chosen.results)
+        self.seconds_of: dict[str, list[float]] = defaultdict(list)
+        selection: Any = self.selection
+        selection.evaluate = partial(self.note, "evaluation", selection.evaluate)
 
-    def note(self, part: str, call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-        """call(*arguments, **named), timed."""
+    def note(self, part: str, call: Callable[..., Any], *arguments: Any) -> Any:
+        """call(*arguments), timed."""
         answer: list[Any] = []
-        self.taken[part].append(timing.once(lambda: answer.append(call(*arguments, **named)), device=self.config.device))
+        timed = partial(timing.once, device=self.config.device)
+        self.seconds_of[part].append(timed(lambda: answer.append(call(*arguments))))
         return answer[0]
 
     def advance(self, observe: bool) -> Any:
@@ -140,64 +140,85 @@ class Watched(Training):
         """What is written down of a step."""
         return self.note("recording", super().observation, *arguments)
 
-    def checkpoint(self, state: dict[str, Any], files: list[Any]) -> None:
+    def checkpoint(self, *arguments: Any) -> None:
         """What the rest depends on."""
-        self.note("checkpoint", super().checkpoint, state, files)
+        self.note("checkpoint", super().checkpoint, *arguments)
+
+    def finish(self) -> None:
+        """The results at the selected states."""
+        self.note("results", super().finish)
 
 
-def shares(training: Watched) -> dict[str, dict[str, float]]:
-    """Seconds of one run and their share of it: run, draw, step, evaluation, checkpoint, recording, results, rest.
+def shares(training: Watched) -> dict[str, float]:
+    """Seconds of one run: run, draw, step, evaluation, checkpoint, recording, results, rest.
 
-    recording: what an observed step takes beyond the median of the others, and putting it into a line.
+    recording: what an observed step takes beyond the median of the others, and putting it into a
+    line.
     """
-    whole = timing.once(looped(training), device=training.config.device)
-    observed, typical = training.taken.pop("observed"), median(training.taken["step"])
-    seconds = {name: sum(values) for name, values in training.taken.items()}
+    whole = timing.once(partial(training.run, False), device=training.config.device)
+    taken = training.seconds_of
+    observed, typical = taken.pop("observed"), median(taken["step"])
+    seconds = {name: sum(values) for name, values in taken.items()}
     seconds["step"] += typical * len(observed)
     seconds["recording"] += sum(observed) - typical * len(observed)
-    seconds = {"run": whole, **seconds, "rest": whole - sum(seconds.values())}
-    return {name: {"seconds": value, "share": value / whole} for name, value in seconds.items()}
+    return {"run": whole, **seconds, "rest": whole - sum(seconds.values())}
 
 
-def _jobs(profile: str, device: str) -> Iterator[dict[str, Any]]:
+def methods(
+    data: str, limits: tuple[int, float], device: str, notes: list[str]
+) -> Iterator[dict[str, Any]]:
+    """A step of every method of the plan on a data set. limits: rounds and seconds."""
+    names = [
+        *(f"{family}+equal" for family in plan.FAMILIES),
+        *(f"hard+{weighting}" for weighting in plan.WEIGHTINGS),
+    ]
+    with TemporaryDirectory() as folder, torch.random.fork_rng():
+        calls: dict[str, timing.Call | timing.Fresh] = {}
+        for name in dict.fromkeys(names):
+            if reason := results.refusal(plan.Cell(data, name, "quick")):
+                notes.append(f"{name} is left out of {data}: {reason}")
+                continue
+            config = configured(data, name, device).but(steps=50, evaluations=1)  # a short search
+            training = fresh(config, Path(folder))
+            calls[name] = partial(one_step, training)
+        samples = timing.interleaved(calls, limits[0], seconds=limits[1], device=device)
+    facts = {"part": "methods", "problem": data, "K": len(training.config.tasks)}
+    for row in timing.summary(samples, BASELINE["methods"]):
+        yield {**facts, "batch": training.config.batch_size, **row}
+
+
+def one_step(training: Training) -> None:
+    """Draw a batch and train on it."""
+    training.train(training.sampler.draw())
+
+
+def jobs(profile: str, device: str) -> Iterator[dict[str, Any]]:
+    """The same runs in one job and in two."""
     from joblib.externals.loky import get_reusable_executor
 
     seeds, rounds = JOBS[profile]
-    config = RunConfig(data="multi_mnist", weighting="nash", lr=RATE, device=device)
+    config = configured("multi_mnist", "hard+nash", device)
 
-    def studied(jobs: int, config: RunConfig = config, seeds: int = seeds) -> timing.Call:
+    def studied(jobs: int, config: RunConfig, seeds: int) -> timing.Call:
+        runs = [config.but(seed=seed) for seed in range(seeds)]
+
         def call() -> None:
-            with TemporaryDirectory() as folder, patch.dict(os.environ, {"MTLSTUDY_RUNS": f"{folder}/runs"}):
-                study(config, range(seeds), fixed=("lr", "dropout"), jobs=jobs, progress=False)
+            with TemporaryDirectory() as folder, patch.dict(os.environ, MTLSTUDY_RUNS=folder):
+                train(runs, progress=False, jobs=jobs)
 
         return call
 
-    def after(shorter: RunConfig | None) -> timing.Call:
+    def after(warm: bool) -> timing.Call:
         get_reusable_executor().shutdown(wait=True)
-        if shorter:
-            studied(2, shorter, 2)()
-        return studied(2)
+        if warm:
+            studied(2, config.but(steps=2, evaluations=1), 2)()
+        return studied(2, config, seeds)
 
-    candidates: dict[str, timing.Call | timing.Fresh] = {
-        "jobs_1": timing.Fresh(partial(studied, 1)),
-        "jobs_2": timing.Fresh(partial(after, config.but(steps=2, evaluations=1))),
-        "jobs_2_started": timing.Fresh(partial(after, None)),
+    candidates: timing.Candidates = {
+        "jobs_1": timing.Fresh(partial(studied, 1, config, seeds)),
+        "jobs_2": timing.Fresh(partial(after, True)),
+        "jobs_2_started": timing.Fresh(partial(after, False)),
     }
+    facts = {"part": "jobs", "problem": f"{config.data} {config.weighting}", "cases": seeds}
     for row in timing.summary(timing.interleaved(candidates, rounds, warmup=0), "jobs_1"):
-        yield {"part": "jobs", "problem": f"{config.data} {config.weighting}", "K": len(config.tasks), "cases": seeds, **row}
-
-
-def _seeds(weighting: str, profile: str, device: str) -> Iterator[dict[str, Any]]:
-    config = RunConfig(data="yeast", weighting=weighting, device=device)
-    numbers, seconds = SEEDS[profile]
-    for S in numbers:
-        apart, together = Apart(config, S), Together(config, S)
-        for _ in range(20):
-            apart()
-            together()
-        residual = difference(apart, together)
-        calls: Mapping[str, timing.Call | timing.Fresh] = {"one_by_one": apart, "together": together}
-        samples = timing.interleaved(calls, 200, seconds=seconds, device=device, parts=dict.fromkeys(calls, S))
-        for row in timing.summary(samples, "one_by_one"):
-            facts = {"problem": f"{config.data} {weighting}", "K": len(config.tasks), "batch": S}
-            yield {"part": "seeds", **facts, **row, "residual": residual}
+        yield {**facts, "K": len(config.tasks), **row}

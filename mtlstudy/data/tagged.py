@@ -1,12 +1,22 @@
-"""Tagged sentences as tensors: words → token numbers (N, T), labels a token (N, T). What the tagging data sets have in common.
+"""Tagged sentences as tensors: words → token numbers (N, T), labels a token (N, T). What the
+tagging data sets have in common.
 
-Words are rare (a quarter of a Korean test set's words never occur in training). So a word that occurs fewer than `least` times
-in the training sentences is read by its ending, as unknown words are in parsing (Petrov et al., ACL 2006, doi
-10.3115/1220175.1220230): the longest of its last 3, 2, 1 or 0 characters that the rare training words have `least` times, with
-its shape (holds a digit, begins with a capital, other). A Korean word carries its particles and verb endings there.
+Words are rare (a quarter of a Korean test set's words never occur in training). So a word that
+occurs fewer than `least` times in the training sentences is read by its ending, as unknown words
+are in parsing (Petrov et al., ACL 2006, doi 10.3115/1220175.1220230): the longest of its last 3, 2,
+1 or 0 characters that the rare training words have `least` times, with its shape (holds a digit,
+begins with a capital, other). A Korean word carries its particles and verb endings there.
 
-A sentence of more than T words goes on in a further row, so that every word is learned from and counted once. Label sets are
-those of the training sentences, sorted; a label that only evaluation sentences have is −100: neither loss nor metric sees it.
+A sentence of more than T words goes on in a further row, so that every word is learned from and
+counted once. Label sets are those of the training sentences, sorted; a label that only evaluation
+sentences have is −100: neither loss nor metric sees it.
+
+Sources: Universal Dependencies: Silveira et al., LREC 2014 (L14-1067): the English Web Treebank;
+Chun, Han, Hwang & Choi, LREC 2018 (L18-1347): the Kaist treebank (Choi et al. 1994) in the
+annotation of that paper, and Google's (McDonald et al., ACL 2013, P13-2017). The Korean tags of
+morphemes (xpos) are composite, 1,975 of them in Kaist; the task is the first morpheme's, that of
+the stem; the two treebanks have different sets of them (Kaist's and Sejong's). WNUT-17: Derczynski
+et al., W-NUT 2017, doi 10.18653/v1/W17-4418: entities that are rare or new, in posts.
 """
 
 from collections import Counter
@@ -20,86 +30,54 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from mtlstudy.data._hub import CONVERTED, Source, rows
-from mtlstudy.registry import Options
+from mtlstudy.data._hub import Source, rows
+from mtlstudy.data.base import Data, Examples, Split, Splits, registry
 from mtlstudy.models.tasks import Task
-from mtlstudy.data.base import Data, Split, Splits, divide
+from mtlstudy.registry import Options
 
-UD = "universal_dependencies"
-UD_COLUMNS = ("tokens", "upos", "xpos", "deprel")
-KAIST = Source(
-    hub_id=UD,
-    config="ko_kaist_lrec2018",
-    revision=CONVERTED,
-    splits={
-        "train": "391dbd70e6b34ebf108c4197c25cb5f236d3f345fc172a61f9776e92f505032c",
-        "validation": "17e366a178d76a1272fdb2adcc84b516fd276009cf7c1c0df0ea1c0b5a566876",
-        "test": "b58b1c927af9f243bebf049a3d673df2c68cd3ad11611958154440843ff0f21a",
-    },
-    columns=UD_COLUMNS,
-    megabytes=7,
-)
-GSD = Source(
-    hub_id=UD,
-    config="ko_gsd",
-    revision=CONVERTED,
-    splits={
-        "train": "16202badac665bc2d865813523de628c5d89b9347925a00d2d9a70af1a5a005f",
-        "validation": "971779e9e9d83f6c65866bacc15dd26beddc34d2753f51e2722948f8e5f7d480",
-        "test": "80413f5900ebea17745e41e89fa234bb414afe6f054bb6afb25f233d71a31d58",
-    },
-    columns=UD_COLUMNS,
-    megabytes=2,
-)
+UD = ("universal_dependencies", ("tokens", "upos", "xpos", "deprel"))
+KAIST = Source(*UD, 7, "ko_kaist_lrec2018")
+GSD = Source(*UD, 2, "ko_gsd")
+EWT = Source(*UD, 3, "en_ewt")
+WNUT = Source("leondz/wnut_17", ("tokens", "ner_tags"), 1)
+KINDS = ("corporation", "creative-work", "group", "location", "person", "product")
+TAGS = ("O", *(f"{place}-{kind}" for kind in KINDS for place in "BI"))
+"""Those of WNUT-17 in the order of their numbers."""
 
 Tags = list[list[str]]
-Columns = tuple[tuple[str, str, Callable[[Any], str]], ...]
-"""Task, column of the file, and what is made of its tag."""
+Columns = Mapping[str, tuple[str, Callable[[Any], str]]]
+"""Task → column of the file, and what is made of its tag."""
 
 
 @dataclass(frozen=True)
-class Sentences:
+class Sentences(Examples):
     """words and, by task, tags: a list a sentence; the tag "" is a missing label."""
 
     words: Tags
     tags: dict[str, Tags]
 
-    def take(self, numbers: Iterable[int]) -> "Sentences":
-        """Some of the sentences."""
-        keep = list(numbers)
-        return Sentences([self.words[i] for i in keep], {task: [tags[i] for i in keep] for task, tags in self.tags.items()})
+    def keys(self) -> list[tuple[str, ...]]:
+        return [tuple(words) for words in self.words]
 
-    def without(self, *others: "Sentences") -> "Sentences":
-        """Those whose words are not the words of a sentence of the others."""
-        seen = {tuple(words) for other in others for words in other.words}
-        return self.take(i for i, words in enumerate(self.words) if tuple(words) not in seen)
+    def take(self, keep: Iterable[Any]) -> "Sentences":
+        numbers = list(keep)
+        tags = {task: [tags[i] for i in numbers] for task, tags in self.tags.items()}
+        return Sentences([self.words[i] for i in numbers], tags)
+
+    def labels(self) -> dict[str, list[str]]:
+        """The labels of every task, sorted."""
+        return {t: sorted(set(chain.from_iterable(tags)) - {""}) for t, tags in self.tags.items()}
 
 
-@cache
-def read(source: Source, split: str, columns: Columns) -> Sentences:
-    """The sentences of a file; kept, since every run of a process needs the same."""
+def read(source: Source, split: str, columns: Columns, words: str = "tokens") -> Sentences:
+    """The sentences of a file. words: their column."""
     table = rows(source, split).with_format("arrow")[:]
-    found = {}
-    for task, column, change in columns:
-        tags = table[column].to_pylist()
-        made = {tag: change(tag) for tag in set(chain.from_iterable(tags))}
-        found[task] = [[made[tag] for tag in row] for row in tags]
-    return Sentences(table["tokens"].to_pylist(), found)
-
-
-def apart(*parts: Sentences) -> tuple[Sentences, ...]:
-    """Each without the sentences that stand in a later one."""
-    return tuple(part.without(*parts[i + 1 :]) for i, part in enumerate(parts))
-
-
-def relations(upos: int, xpos: int, deprel: int) -> tuple[Task, ...]:
-    """The three tasks of a treebank by their labels, from low to high as in Søgaard & Goldberg, ACL 2016; none is so low as to be
-    read from embeddings alone."""
-    return (
-        Task("upos", "multiclass", upos, level=0.5),
-        Task("xpos", "multiclass", xpos, level=2 / 3),
-        Task("deprel", "multiclass", deprel),
-    )
+    tags = {}
+    for task, (column, change) in columns.items():
+        given = table[column].to_pylist()
+        made = {tag: change(tag) for tag in set(chain.from_iterable(given))}
+        tags[task] = [[made[tag] for tag in row] for row in given]
+    return Sentences(table[words].to_pylist(), tags)
 
 
 def first_tag(tag: str) -> str:
@@ -128,7 +106,7 @@ class Vocabulary:
     def __init__(self, words: Tags, least: int, by_ending: bool) -> None:
         count = Counter(chain.from_iterable(words))
         frequent = sorted(word for word in count if count[word] >= least)
-        self.number: dict[str | tuple[str, str], int] = {word: i for i, word in enumerate(frequent, 2)}
+        self.number: dict[str | tuple[str, str], int] = {w: i for i, w in enumerate(frequent, 2)}
         if by_ending:
             rare: Counter[tuple[str, str]] = Counter()
             for word, n in count.items():
@@ -142,42 +120,60 @@ class Vocabulary:
         return len(self.number) + 2
 
     def __getitem__(self, word: str) -> int:
-        return self.number.get(word) or next((self.number[e] for e in endings(word) if e in self.number), 1)
+        number = self.number.get(word)
+        return number or next((self.number[e] for e in endings(word) if e in self.number), 1)
 
 
 class Tagged(Data):
-    """A tagging data set; a subclass says where its sentences come from, and its tasks."""
+    """A tagging data set; a subclass says which file, which columns and which tasks."""
 
-    tagging: ClassVar[bool] = True
+    tagging = True
+    columns: ClassVar[Columns]
 
     class Options(Options):
-        """train: training sentences, drawn by seed (None: all); length: words a row (T); tokens: rare words by their "ending",
-        or all as one unknown "word"; least: occurrences from which a word has a number of its own."""
+        """train: training sentences, drawn by seed (None: all); length: words a row (T); tokens:
+        rare words by their "ending", or all as one unknown "word"; least: occurrences from which a
+        word has a number of its own."""
 
         train: Annotated[int, Field(ge=10)] | None = None
         length: Annotated[int, Field(ge=4, le=512)] = 32
         tokens: Literal["ending", "word"] = "ending"
         least: Annotated[int, Field(ge=1, le=1000)] = 5
 
+    @classmethod
+    @cache
+    def read(cls, *files: tuple[Source, str]) -> tuple[Sentences, ...]:
+        """The sentences of some splits, each without those of a later one; kept, since every run of
+        a process needs the same."""
+        parts = [read(source, split, cls.columns) for source, split in files]
+        return tuple(part.without(*parts[i + 1 :]) for i, part in enumerate(parts))
+
     def sentences(self) -> tuple[Sentences, ...]:
         """Training, validation and test sentences."""
-        raise NotImplementedError
+        (source,) = self.files()
+        return self.read((source, "train"), (source, "validation"), (source, "test"))
+
+    def classes(self) -> dict[str, list[str]]:
+        return self.sentences()[0].labels()
 
     def load(self, seed: int) -> Splits:
+        o = self.options
         train, *others = self.sentences()
-        labels = {task: sorted(set(chain.from_iterable(tags)) - {""}) for task, tags in train.tags.items()}
-        if self.options.train is not None:
-            train = train.take(divide(len(train.words), [min(self.options.train, len(train.words))], seed)[0].tolist())
-        numbers = Vocabulary(train.words, self.options.least, self.options.tokens == "ending")
+        labels = train.labels()
+        train = train.sample(o.train, seed)
+        numbers = Vocabulary(train.words, o.least, o.tokens == "ending")
         self.vocabulary = len(numbers)
-        return Splits(*(tensors(part, numbers, labels, self.options.length) for part in (train, *others)))
+        return Splits(*(tensors(part, numbers, labels, o.length) for part in (train, *others)))
 
 
-def tensors(sentences: Sentences, numbers: Vocabulary, labels: Mapping[str, list[str]], length: int) -> Split:
-    """Sentences as rows of `length` tokens: inputs (N, T), 0 where there is none, and targets (N, T), −100 where no label is."""
+def tensors(
+    sentences: Sentences, numbers: Vocabulary, labels: Mapping[str, list[str]], length: int
+) -> Split:
+    """Sentences as rows of `length` tokens: inputs (N, T), 0 where there is none, and targets
+    (N, T), −100 where no label is."""
     sizes = np.array([len(words) for words in sentences.words])
     used = -(-sizes // length)  # rows of each sentence
-    place = np.arange(sizes.sum()) - np.repeat(sizes.cumsum() - sizes, sizes)  # of each word in its sentence
+    place = np.arange(sizes.sum()) - np.repeat(sizes.cumsum() - sizes, sizes)  # in its sentence
     row, column = np.repeat(used.cumsum() - used, sizes) + place // length, place % length
 
     def fill(values: Iterable[int], nothing: int) -> torch.Tensor:
@@ -191,3 +187,56 @@ def tensors(sentences: Sentences, numbers: Vocabulary, labels: Mapping[str, list
         index = {tag: i for i, tag in enumerate(labels[task])}
         targets[task] = fill((index.get(tag, -100) for tag in chain.from_iterable(tags)), -100)
     return Split(fill((known[word] for word in chain.from_iterable(sentences.words)), 0), targets)
+
+
+def relations(upos: int, xpos: int, deprel: int) -> tuple[Task, ...]:
+    """The three tasks of a treebank by their labels, from low to high as in Søgaard & Goldberg, ACL
+    2016; none is so low as to be read from embeddings alone."""
+    return (
+        Task("upos", "multiclass", upos, level=0.5),
+        Task("xpos", "multiclass", xpos, level=2 / 3),
+        Task("deprel", "multiclass", deprel),
+    )
+
+
+@registry.register("ud_english")
+class UdEnglish(Tagged):
+    """Tasks upos, xpos and deprel, low to high, over the same words; the metric is the accuracy."""
+
+    citation = "Silveira et al., LREC 2014"
+    sources = (EWT,)
+    columns = {"upos": ("upos", str), "xpos": ("xpos", str), "deprel": ("deprel", str)}
+    tasks = relations(17, 49, 51)
+
+
+@registry.register("ud_korean")
+class UdKorean(Tagged):
+    """Tasks upos, xpos and deprel, low to high, over the same words; the metric is the accuracy."""
+
+    citation = "Chun et al., LREC 2018; Choi et al. 1994; McDonald et al., ACL 2013"
+    sources = (KAIST, GSD)
+    columns = {**UdEnglish.columns, "xpos": ("xpos", first_tag)}
+
+    class Options(Tagged.Options):
+        """Those of `Tagged`; treebank: "kaist_lrec2018" or "gsd"."""
+
+        treebank: Literal["kaist_lrec2018", "gsd"] = "kaist_lrec2018"
+
+    def files(self) -> tuple[Source, ...]:
+        return (KAIST,) if self.options.treebank == "kaist_lrec2018" else (GSD,)
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        kaist = self.options.treebank == "kaist_lrec2018"
+        return relations(17, 44, 30) if kaist else relations(16, 39, 28)
+
+
+@registry.register("wnut17")
+class Wnut17(Tagged):
+    """One task, ner: 13 tags, O and B and I of six kinds. 92–95 % of the tokens are O, so the
+    metric is the macro F1 over the tags; that is not the shared task's F1 over whole entities."""
+
+    citation = "Derczynski et al., W-NUT 2017"
+    sources = (WNUT,)
+    columns = {"ner": ("ner_tags", TAGS.__getitem__)}
+    tasks = (Task("ner", "multiclass", len(TAGS), metric="macro_f1"),)

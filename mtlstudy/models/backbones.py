@@ -1,8 +1,10 @@
-"""Backbones: lists of stages. A sharing architecture is defined over any such list and builds each stage as often as it needs.
+"""Backbones: lists of stages. A sharing architecture is defined over any such list and builds each
+stage as often as it needs.
 
-Stages compose as x (N, …) → z (N, width), or z (N, T, width) for tagged sequences. Features lie on axis 1 of images (N, C, H, W)
-and on the last axis otherwise. In a sequence (N, T, d) a position without a token is the zero vector, and every stage keeps it
-so: that is how a stage knows the padding, whatever was mixed before it.
+Stages compose as x (N, …) → z (N, width), or z (N, T, width) for tagged sequences. Features lie on
+axis 1 of images (N, C, H, W) and on the last axis otherwise. In a sequence (N, T, d) a position
+without a token is the zero vector, and every stage keeps it so: that is how a stage knows the
+padding, whatever was mixed before it.
 """
 
 from collections.abc import Callable
@@ -12,116 +14,146 @@ import torch
 from torch import nn
 
 from mtlstudy.errors import InputError
-from mtlstudy.models.layers import Block, Embedding, Glance, Halves, LargestToken, MeanToken, OnTokens, Windows
+from mtlstudy.models import layers
+
+Factory = Callable[[], nn.Module]
+HEADS = 4
+"""Attention heads of the Transformer."""
 
 
 @dataclass(frozen=True)
 class Stage:
     """One stage: each call of `build` makes a fresh module; its output has `width` features.
 
-    read: makes a module that takes this stage's output to a representation of the form that the last stage gives.
+    readout: makes a module that takes this stage's output to a representation of the form that the
+    last stage gives.
     """
 
     name: str
-    build: Callable[[], nn.Module]
+    build: Factory
     width: int
-    read: Callable[[], nn.Module] = nn.Identity
+    readout: Factory = nn.Identity
 
 
 @dataclass(frozen=True)
 class Backbone:
     """Stages in order, and the width d of the representation z that the last one gives.
 
-    view: makes a module x (N, …) → (N, view_width), what a gate sees of the input.
+    gate_input: makes a module x (N, …) → (N, gate_width), what a gate sees of the input.
     """
 
     stages: tuple[Stage, ...]
     width: int
-    view: Callable[[], nn.Module] = nn.Flatten
-    view_width: int = 1
+    gate_input: Factory = nn.Flatten
+    gate_width: int = 1
 
 
 def mlp(inputs: int, width: int = 64, depth: int = 2, dropout: float = 0.0) -> Backbone:
     """A multilayer perceptron: `depth` stages Linear–ReLU–Dropout. x (N, inputs) → z (N, width)."""
 
-    def stage(size: int) -> Callable[[], nn.Module]:
+    def layer(size: int) -> Factory:
         return lambda: nn.Sequential(nn.Linear(size, width), nn.ReLU(), nn.Dropout(dropout))
 
-    stages = tuple(Stage(f"layer{i + 1}", stage(inputs if i == 0 else width), width) for i in range(depth))
+    sizes = [inputs, *[width] * (depth - 1)][:depth]
+    stages = tuple(Stage(f"layer{i}", layer(size), width) for i, size in enumerate(sizes, 1))
     return Backbone(stages, width, nn.Flatten, inputs)
 
 
-def cnn(shape: tuple[int, ...], width: int = 50, dropout: float = 0.0, channels: tuple[int, int] = (10, 20)) -> Backbone:
-    """A LeNet-like network as in Sener & Koltun (NeurIPS 2018, arXiv 1810.04650): two 5×5 convolutions with pooling, one layer.
+def cnn(shape: tuple[int, ...], width: int = 50, dropout: float = 0.0) -> Backbone:
+    """A LeNet-like network as in Sener & Koltun (NeurIPS 2018, arXiv 1810.04650): two 5×5
+    convolutions with pooling, one layer.
 
-    x (N, C, H, W) → z (N, width); channels last in memory, which pools several times faster on a CPU.
-    Raises `InputError` where the image is too small for it (16×16 is the least).
+    x (N, C, H, W) → z (N, width); channels last in memory, which pools several times faster on a
+    CPU. Raises `InputError` where the image is too small for it (16×16 is the least).
     """
     c, h, w = shape
-    left = tuple(((side - 4) // 2 - 4) // 2 for side in (h, w))
-    if min(left) < 1:
+    rows, columns = (((side - 4) // 2 - 4) // 2 for side in (h, w))
+    if min(rows, columns) < 1:
         raise InputError(f"image {h}×{w}: too small for this CNN; allowed: 16×16 and larger")
-    flat = channels[1] * left[0] * left[1]
 
-    def conv(a: int, b: int) -> Callable[[], nn.Module]:
+    def conv(a: int, b: int) -> Factory:
         def build() -> nn.Module:
-            layers = nn.Sequential(nn.Conv2d(a, b, 5), Halves(), nn.ReLU())
-            layers.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-            return layers
+            stage = nn.Sequential(nn.Conv2d(a, b, 5), layers.MaxPool2x2(), nn.ReLU())
+            stage.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            return stage
 
         return build
 
-    def read(a: int) -> Callable[[], nn.Module]:
-        return lambda: nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(a, width), nn.ReLU())
+    def readout(a: int) -> Factory:
+        pool, flat = nn.AdaptiveAvgPool2d, nn.Flatten
+        return lambda: nn.Sequential(pool(1), flat(), nn.Linear(a, width), nn.ReLU())
 
     def dense() -> nn.Module:
-        return nn.Sequential(nn.Flatten(), nn.Linear(flat, width), nn.ReLU(), nn.Dropout(dropout))
+        linear = nn.Linear(20 * rows * columns, width)
+        return nn.Sequential(nn.Flatten(), linear, nn.ReLU(), nn.Dropout(dropout))
 
-    a, b = channels
-    stages = (Stage("conv1", conv(c, a), a, read(a)), Stage("conv2", conv(a, b), b, read(b)), Stage("dense", dense, width))
-    return Backbone(stages, width, lambda: nn.Sequential(nn.AvgPool2d(4), nn.Flatten()), c * (h // 4) * (w // 4))
+    def gate_input() -> nn.Module:
+        return nn.Sequential(nn.AvgPool2d(4), nn.Flatten())
+
+    stages = (
+        Stage("conv1", conv(c, 10), 10, readout(10)),
+        Stage("conv2", conv(10, 20), 20, readout(20)),
+        Stage("dense", dense, width),
+    )
+    return Backbone(stages, width, gate_input, c * (h // 4) * (w // 4))
 
 
-def text_cnn(vocabulary: int, width: int = 64, dropout: float = 0.0, tokens: bool = False) -> Backbone:
-    """A text CNN (Kim, EMNLP 2014, arXiv 1408.5882): embedding, convolutions of windows 3, 4 and 5, one layer.
+def text_cnn(
+    vocabulary: int, width: int = 64, dropout: float = 0.0, tokens: bool = False
+) -> Backbone:
+    """A text CNN (Kim, EMNLP 2014, arXiv 1408.5882): embedding, convolutions over 3, 4 and 5
+    tokens, one layer.
 
-    x (N, T) token numbers, 0 = no token → z (N, width): the maximum over the tokens; with `tokens` z (N, T, width): a window's
-    features at each token. The paper has a layer after the maximum only for the classes; here it is the trunk's last stage.
+    x (N, T) token numbers, 0 = no token → z (N, width): the maximum over the tokens; with `tokens`
+    z (N, T, width): the features at each token. The paper has a layer after the maximum only for
+    the classes; here it is the trunk's last stage.
     """
-    wide = 3 * width
 
-    def dense(size: int) -> Callable[[], nn.Module]:
+    def dense(size: int) -> Factory:
         def build() -> nn.Module:
-            layers = nn.Sequential(nn.Linear(size, width), nn.ReLU(), nn.Dropout(dropout))
-            return OnTokens(layers) if tokens else nn.Sequential(LargestToken(), *layers)
+            linear = nn.Sequential(nn.Linear(size, width), nn.ReLU(), nn.Dropout(dropout))
+            return layers.TokenWise(linear) if tokens else nn.Sequential(layers.TokenMax(), *linear)
 
         return build
 
+    wide = 3 * width
     stages = (
-        Stage("embedding", lambda: Embedding(vocabulary, width), width, dense(width)),
-        Stage("convolution", lambda: Windows(width, width), wide, dense(wide)),
+        Stage("embedding", lambda: layers.Embedding(vocabulary, width), width, dense(width)),
+        Stage("convolution", lambda: layers.NgramConvolution(width, width), wide, dense(wide)),
         Stage("dense", dense(wide), width),
     )
-    return Backbone(stages, width, lambda: Glance(vocabulary), Glance.width)
+    return Backbone(stages, width, lambda: layers.GateInput(vocabulary), layers.GateInput.width)
 
 
 def transformer(
-    vocabulary: int, length: int, width: int = 64, depth: int = 2, dropout: float = 0.0, heads: int = 4, tokens: bool = False
+    vocabulary: int,
+    length: int,
+    width: int = 64,
+    depth: int = 2,
+    dropout: float = 0.0,
+    tokens: bool = False,
 ) -> Backbone:
-    """A small Transformer encoder (Vaswani et al., NeurIPS 2017, arXiv 1706.03762), layer norm before each part.
+    """A small Transformer encoder (Vaswani et al., NeurIPS 2017, arXiv 1706.03762), layer norm
+    before each part.
 
-    x (N, T ≤ length) token numbers, 0 = no token → z (N, width): the mean over the tokens; with `tokens` z (N, T, width).
-    Raises `InputError` where the heads do not divide the width.
+    x (N, T ≤ length) token numbers, 0 = no token → z (N, width): the mean over the tokens; with
+    `tokens` z (N, T, width). Raises `InputError` where the heads do not divide the width.
     """
-    if width % heads:
-        raise InputError(f"width = {width}: must be a multiple of the {heads} attention heads")
+    if width % HEADS:
+        raise InputError(f"width = {width}: must be a multiple of the {HEADS} attention heads")
+    readout = nn.Identity if tokens else layers.TokenMean
 
-    def layer(last: bool) -> Callable[[], nn.Module]:
-        return lambda: nn.Sequential(Block(width, heads, dropout), *([OnTokens(nn.LayerNorm(width)), read()] if last else []))
+    def block() -> nn.Sequential:
+        return nn.Sequential(layers.TransformerBlock(width, HEADS, dropout))
 
-    read = nn.Identity if tokens else MeanToken
-    stages = [Stage("embedding", lambda: Embedding(vocabulary, width, length), width, read)]
-    stages += [
-        Stage(f"layer{i + 1}", layer(i == depth - 1), width, nn.Identity if i == depth - 1 else read) for i in range(depth)
+    def last() -> nn.Module:
+        return nn.Sequential(*block(), layers.TokenWise(nn.LayerNorm(width)), readout())
+
+    stages = [
+        Stage("embedding", lambda: layers.Embedding(vocabulary, width, length), width, readout)
     ]
-    return Backbone(tuple(stages), width, lambda: Glance(vocabulary), Glance.width)
+    stages += [Stage(f"layer{i}", block, width, readout) for i in range(1, depth)]
+    stages += [Stage(f"layer{depth}", last, width)] if depth else []
+    return Backbone(
+        tuple(stages), width, lambda: layers.GateInput(vocabulary), layers.GateInput.width
+    )

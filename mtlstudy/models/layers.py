@@ -1,33 +1,35 @@
 """What the stages of the backbones are made of.
 
-Shapes: N examples; images (N, C, H, W), sequences of T tokens (N, T, d). In a sequence a position without a token is the zero
-vector, and every layer keeps it so.
+Shapes: N examples; images (N, C, H, W), sequences of T tokens (N, T, d). In a sequence a position
+without a token is the zero vector, and every layer keeps it so.
 """
 
 import torch
 from torch import Tensor, nn
 
 
-def axis(h: Tensor) -> int:
+def feature_axis(h: Tensor) -> int:
     """The axis of the features: 1 for images (N, C, H, W), the last one otherwise."""
     return 1 if h.ndim == 4 else -1
 
 
-def present(h: Tensor) -> Tensor:
+def token_mask(h: Tensor) -> Tensor:
     """Which positions of a sequence (N, T, d) hold a token: (N, T, 1), 1 or 0."""
     return (h != 0).any(-1, keepdim=True).to(h.dtype)
 
 
-def pooled(h: Tensor) -> Tensor:
-    """The mean of a stage's output over places or tokens: (N, C, H, W), (N, T, C) or (N, C) → (N, C)."""
+def mean_pool(h: Tensor) -> Tensor:
+    """The mean over pixels or tokens: (N, C, H, W), (N, T, C) or (N, C) → (N, C)."""
     if h.ndim == 4:
         return h.mean((2, 3))
-    return h.sum(1) / present(h).sum(1).clamp_min(1) if h.ndim == 3 else h
+    return h.sum(1) / token_mask(h).sum(1).clamp_min(1) if h.ndim == 3 else h
 
 
-class Halves(nn.Module):
-    """Maxima of 2×2 cells, (N, C, H, W) → (N, C, ⌊H/2⌋, ⌊W/2⌋). Where nobody differentiates, of slices: the same values, on a CPU
-    several times faster."""
+class MaxPool2x2(nn.Module):
+    """Maxima of 2×2 cells, (N, C, H, W) → (N, C, ⌊H/2⌋, ⌊W/2⌋).
+
+    Without gradients by slices: the same values, several times faster on a CPU.
+    """
 
     def forward(self, h: Tensor) -> Tensor:
         if torch.is_grad_enabled():
@@ -37,23 +39,22 @@ class Halves(nn.Module):
         return torch.maximum(rows[..., ::2], rows[..., 1::2])
 
 
-class MeanToken(nn.Module):
+class TokenMean(nn.Module):
     """(N, T, d) → (N, d): the mean over the tokens."""
 
     def forward(self, h: Tensor) -> Tensor:
-        return pooled(h)
+        return mean_pool(h)
 
 
-class LargestToken(nn.Module):
-    """(N, T, d) → (N, d): the largest value over the tokens; 0 where there is none."""
+class TokenMax(nn.Module):
+    """(N, T, d) → (N, d): the maximum over the tokens; 0 where there is none."""
 
     def forward(self, h: Tensor) -> Tensor:
-        there = present(h) != 0
-        largest = h.masked_fill(~there, -torch.inf).amax(1)
-        return torch.where(there.any(1), largest, 0.0)
+        mask = token_mask(h) != 0
+        return torch.where(mask.any(1), h.masked_fill(~mask, -torch.inf).amax(1), 0.0)
 
 
-class OnTokens(nn.Module):
+class TokenWise(nn.Module):
     """A module applied to each token; positions without one stay zero."""
 
     def __init__(self, inner: nn.Module) -> None:
@@ -61,11 +62,11 @@ class OnTokens(nn.Module):
         self.inner = inner
 
     def forward(self, h: Tensor) -> Tensor:
-        out: Tensor = self.inner(h) * present(h)
+        out: Tensor = self.inner(h) * token_mask(h)
         return out
 
 
-class Windows(nn.Module):
+class NgramConvolution(nn.Module):
     """Convolutions over 3, 4 and 5 tokens, side by side: (N, T, a) → (N, T, 3 b)."""
 
     def __init__(self, a: int, b: int) -> None:
@@ -73,13 +74,15 @@ class Windows(nn.Module):
         self.sizes = nn.ModuleList(nn.Conv1d(a, b, k) for k in (3, 4, 5))
 
     def forward(self, h: Tensor) -> Tensor:
-        windows = [conv(nn.functional.pad(h.mT, ((k - 1) // 2, k // 2))) for k, conv in zip((3, 4, 5), self.sizes, strict=True)]
-        out = torch.cat(windows, 1).relu().mT
-        return out * present(h)
+        maps = [
+            conv(nn.functional.pad(h.mT, ((k - 1) // 2, k // 2)))
+            for k, conv in zip((3, 4, 5), self.sizes, strict=True)
+        ]
+        return torch.cat(maps, 1).relu().mT * token_mask(h)
 
 
 class Embedding(nn.Module):
-    """Token, and place where there is a `length`: (N, T) → (N, T, d), zero where there is no token."""
+    """Token, and position where there is a `length`: (N, T) → (N, T, d); no token gives zeros."""
 
     def __init__(self, vocabulary: int, width: int, length: int = 0) -> None:
         super().__init__()
@@ -95,7 +98,7 @@ class Embedding(nn.Module):
         return out * (x != 0)[..., None]
 
 
-class Block(nn.Module):
+class TransformerBlock(nn.Module):
     """Self-attention and two layers, each added to its input: (N, T, d) → (N, T, d)."""
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
@@ -103,26 +106,29 @@ class Block(nn.Module):
         self.heads = heads
         self.before, self.between = nn.LayerNorm(width), nn.LayerNorm(width)
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.feed = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width), nn.Dropout(dropout))
+        up, down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        self.feed = nn.Sequential(up, nn.GELU(), down, nn.Dropout(dropout))
         self.drop = nn.Dropout(dropout)
 
     def forward(self, h: Tensor) -> Tensor:
-        there = present(h)
-        h = h + self.drop(self.attend(self.before(h), there[..., 0] != 0))
+        mask = token_mask(h)
+        h = h + self.drop(self.attend(self.before(h), mask[..., 0] != 0))
         out: Tensor = h + self.feed(self.between(h))
-        return out * there
+        return out * mask
 
-    def attend(self, h: Tensor, there: Tensor) -> Tensor:
-        """Multi-head attention among the tokens that are there. h (N, T, d), there (N, T)."""
+    def attend(self, h: Tensor, mask: Tensor) -> Tensor:
+        """Multi-head attention among the tokens. h (N, T, d), mask (N, T)."""
         N, T, d = h.shape
-        q, k, v = self.qkv(h).view(N, T, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)  # each (N, heads, T, d / heads)
+        qkv = self.qkv(h).view(N, T, 3, self.heads, d // self.heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (N, heads, T, d / heads)
         score = (q @ k.mT) / (d // self.heads) ** 0.5
-        score = score.masked_fill(~there[:, None, None, :], torch.finfo(score.dtype).min)
-        out: Tensor = self.out((score.softmax(-1) @ v).transpose(1, 2).reshape(N, T, d))
+        score = score.masked_fill(~mask[:, None, None, :], torch.finfo(score.dtype).min)
+        mixed = (score.softmax(-1) @ v).transpose(1, 2).reshape(N, T, d)
+        out: Tensor = self.out(mixed)
         return out
 
 
-class Glance(nn.Module):
+class GateInput(nn.Module):
     """What a gate sees of a sentence: the mean of small embeddings. (N, T) → (N, 16)."""
 
     width = 16
@@ -132,4 +138,4 @@ class Glance(nn.Module):
         self.token = Embedding(vocabulary, self.width)
 
     def forward(self, x: Tensor) -> Tensor:
-        return pooled(self.token(x))
+        return mean_pool(self.token(x))

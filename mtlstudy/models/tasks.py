@@ -1,7 +1,8 @@
-"""A task: its name, its loss, its metric and how many outputs its head has.
+"""A task: its name, its loss, its metrics and how many outputs its head has.
 
-Missing labels are NaN (binary, regression) or −100 (multiclass); they enter neither loss nor metric. A tagged sequence has a
-label a token: output (N, T, outputs), target (N, T), −100 where there is no token.
+Missing labels are NaN (binary, regression) or −100 (multiclass); they enter neither loss nor
+metric. A tagged sequence has a label a token: output (N, T, outputs), target (N, T), −100 where
+there is no token.
 """
 
 from collections.abc import Mapping
@@ -16,10 +17,10 @@ from torch import Tensor
 from mtlstudy.errors import unknown
 
 Inputs = Tensor | Mapping[str, Tensor]
-"""One tensor (N, …) that carries all labels (single-input), or one a task, each with examples of its own (multi-input)."""
+"""One tensor (N, …) that carries all labels (single-input), or one a task (multi-input)."""
 
 Kind = Literal["multiclass", "binary", "regression", "value"]
-METRICS = {  # metric → the kinds it is for (the first metric of a kind is its default), larger is better
+METRICS = {  # metric → its kind (the first is the kind's default), and whether larger is better
     "accuracy": ("multiclass", True),
     "macro_f1": ("multiclass", True),
     "auc": ("binary", True),
@@ -32,10 +33,12 @@ METRICS = {  # metric → the kinds it is for (the first metric of a kind is its
 
 @dataclass(frozen=True)
 class Task:
-    """One task. `outputs`: classes of a multiclass task, otherwise 1. kind "value": the output itself is the loss (toy).
+    """One task. `outputs`: classes of a multiclass task, otherwise 1. kind "value": the output
+    itself is the loss (toy).
 
-    metric: what is reported and selected on; the kind's default where it is not given. level: how deep in a hierarchy of tasks
-    it is read, as a share of the backbone (0–1]; 1, the top, where no order of the tasks is known.
+    metric: what is selected on and reported; the kind's default where it is not given. also:
+    further metrics to report. level: how deep in a hierarchy of tasks it is read, as a share of the
+    backbone (0–1]; 1, the top, where no order of the tasks is known.
     Raises `InputError` for a metric that the kind does not have.
     """
 
@@ -44,12 +47,20 @@ class Task:
     outputs: int = 1
     metric: str = ""
     level: float = 1.0
+    also: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        allowed = [name for name, (kind, _) in METRICS.items() if kind == self.kind]
-        if self.metric and self.metric not in allowed:
-            raise unknown(f"task {self.name!r}: metric", self.metric, allowed)
-        object.__setattr__(self, "metric", self.metric or allowed[0])
+        object.__setattr__(self, "metric", self._checked(self.metric) or self._metrics()[0])
+        for metric in self.also:
+            self._checked(metric)
+
+    def _metrics(self) -> list[str]:
+        return [name for name, (kind, _) in METRICS.items() if kind == self.kind]
+
+    def _checked(self, metric: str) -> str:
+        if metric and metric not in self._metrics():
+            raise unknown(f"task {self.name!r}: metric", metric, self._metrics())
+        return metric
 
     @property
     def higher_is_better(self) -> bool:
@@ -57,68 +68,86 @@ class Task:
         return METRICS[self.metric][1]
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
-        """Mean loss over the labelled examples, a scalar; 0 (with a gradient of 0) where none is labelled.
+        """Mean loss over the labelled examples, a scalar; 0 (with a gradient of 0) where none is
+        labelled.
 
-        output (N, outputs), target (N,), or with tokens between: (N, T, outputs) and (N, T).
+        output (N, outputs), target (N,); on tagged sequences (N, T, outputs) and (N, T).
         """
         if self.kind == "value":
             return output.mean()
-        there = self.there(target)
-        n = there.sum().clamp_min(1)
+        mask = self.mask(target)
+        n = mask.sum().clamp_min(1)
         if self.kind == "multiclass":
-            return F.cross_entropy(output.flatten(0, -2), target.flatten(), reduction="sum") / n
-        known, output = target.nan_to_num(), output.squeeze(-1)  # no examples are picked out: that would wait for the device
+            flat, labels = output.flatten(0, -2), target.flatten()
+            return F.cross_entropy(flat, labels, reduction="sum") / n
+        # no examples are picked out: that would wait for the device
+        y, output = target.nan_to_num(), output.squeeze(-1)
         if self.kind == "binary":
-            each = F.binary_cross_entropy_with_logits(output, known, reduction="none")
+            each = F.binary_cross_entropy_with_logits(output, y, reduction="none")
         else:
-            each = (output - known) ** 2
-        return torch.where(there, each, 0.0).sum() / n
+            each = (output - y) ** 2
+        return torch.where(mask, each, 0.0).sum() / n
 
-    def there(self, target: Tensor) -> Tensor:
+    def mask(self, target: Tensor) -> Tensor:
         """Where a label is, in the shape of `target`."""
         return target != -100 if self.kind == "multiclass" else ~torch.isnan(target)
 
     def count(self, target: Tensor) -> Tensor:
-        """How many labels there are, a scalar: the weight of this batch's loss in that of a larger batch."""
-        return self.there(target).sum() if self.kind != "value" else torch.full((), len(target), device=target.device)
+        """How many labels there are, a scalar: this batch's share of a larger batch's loss."""
+        if self.kind == "value":
+            return torch.full((), len(target), device=target.device)
+        return self.mask(target).sum()
 
     def labelled(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """The labelled examples (or tokens) alone: (n, outputs) and (n,)."""
-        there = self.there(target)
-        return output[there], target[there]
+        mask = self.mask(target)
+        return output[mask], target[mask]
 
-    def measure(self, output: Tensor, target: Tensor) -> float:
-        """The metric over a whole split; NaN where it is undefined (no label, one class only for the AUC, a constant for a
-        correlation)."""
-        if self.kind == "value":
+    def measure(self, output: Tensor, target: Tensor, metric: str | None = None) -> float:
+        """A metric of this kind, its own where none is named, over a whole split.
+
+        NaN where it is undefined (no label, one class only for the AUC, a constant for a
+        correlation). Raises `InputError` for a metric that the kind does not have.
+        """
+        metric = self._checked(metric or self.metric)
+        if metric == "value":
             return float(output.mean())
-        output, target = self.labelled(output, target)
-        output, target = output.cpu(), target.cpu()
+        output, target = (t.cpu() for t in self.labelled(output, target))
         if target.numel() == 0:
             return float("nan")
         if self.kind == "multiclass":
-            guess = output.argmax(-1)
-            if self.metric == "macro_f1":
-                from sklearn.metrics import f1_score  # here: importing this module must stay cheap
+            predicted = output.argmax(-1)
+            if metric == "accuracy":
+                return float((predicted == target).float().mean())
+            return macro_f1(predicted.numpy(), target.numpy(), self.outputs)
+        score = output.squeeze(-1)
+        if metric == "mae":
+            return float((score - target).abs().mean())
+        if metric == "auc":
+            return auc(score.double().numpy(), target.numpy() > 0.5)
+        return correlation(score.double().numpy(), target.double().numpy(), metric)
 
-                return float(
-                    f1_score(target.numpy(), guess.numpy(), labels=range(self.outputs), average="macro", zero_division=0)
-                )
-            return float((guess == target).float().mean())
-        value = output.squeeze(-1).double().numpy()
-        if self.kind == "binary":
-            return auc(value, target.numpy() > 0.5)
-        if self.metric == "mae":
-            return float((output.squeeze(-1) - target).abs().mean())
-        if len(target) < 2 or np.ptp(value) == 0 or not np.isfinite(value).all() or float(target.max() - target.min()) == 0:
-            return float("nan")
-        from scipy.stats import pearsonr, spearmanr
 
-        return float({"pearson": pearsonr, "spearman": spearmanr}[self.metric](value, target.double().numpy()).statistic)
+def macro_f1(predicted: np.ndarray, true: np.ndarray, classes: int) -> float:
+    """The mean over the classes of F1; 0 for a class that is neither predicted nor true."""
+    from sklearn.metrics import f1_score  # here: importing this module must stay cheap
+
+    labels = range(classes)
+    return float(f1_score(true, predicted, labels=labels, average="macro", zero_division=0))
+
+
+def correlation(x: np.ndarray, y: np.ndarray, kind: str) -> float:
+    """Correlation, "pearson" or "spearman"; NaN for a constant or a single point."""
+    if len(y) < 2 or np.ptp(x) == 0 or not np.isfinite(x).all() or np.ptp(y) == 0:
+        return float("nan")
+    from scipy.stats import pearsonr, spearmanr  # here: importing this module must stay cheap
+
+    return float({"pearson": pearsonr, "spearman": spearmanr}[kind](x, y).statistic)
 
 
 def auc(score: np.ndarray, positive: np.ndarray) -> float:
-    """Area under the ROC curve by the rank sum (Mann–Whitney), ties counted half; NaN with one class only.
+    """Area under the ROC curve by the rank sum (Mann–Whitney), ties counted half; NaN with one
+    class only.
 
     >>> auc(np.array([0.1, 0.4, 0.35, 0.8]), np.array([False, False, True, True]))
     0.75

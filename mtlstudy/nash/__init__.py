@@ -1,4 +1,5 @@
-"""Nash bargaining weights, solved exactly: `nash_weights(M)` gives a with M a = 1 / a, or a named status."""
+"""Nash bargaining weights, solved exactly: `nash_weights(M)` gives a with M a = 1 / a, or a named
+status."""
 
 from mtlstudy.nash.newton import nash_weights
 from mtlstudy.nash.solution import BargainingSolution, Status

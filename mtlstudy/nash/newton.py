@@ -1,24 +1,27 @@
 r"""Nash bargaining weights, solved exactly.
 
-Source: Navon et al., *Multi-Task Learning as a Bargaining Game*, ICML 2022, arXiv 2202.01017 (Nash-MTL);
-the α-fair family: Ban & Ji, *Fair Resource Allocation in Multi-Task Learning*, ICML 2024, arXiv 2402.15638 (FairGrad).
+Source: Navon et al., *Multi-Task Learning as a Bargaining Game*, ICML 2022, arXiv 2202.01017
+(Nash-MTL); the α-fair family: Ban & Ji, *Fair Resource Allocation in Multi-Task Learning*, ICML
+2024, arXiv 2402.15638 (FairGrad).
 
-K tasks with gradients g_1 … g_K, the rows of J (K, P); their Gramian is M = J Jᵀ (K, K). The update d = Jᵀ a that the
-tasks agree on has a > 0 and
+K tasks with gradients g_1 … g_K, the rows of J (K, P); their Gramian is M = J Jᵀ (K, K). The update
+d = Jᵀ a that the tasks agree on has a > 0 and
 
-    M a = w / a                                                            (w = bargaining powers, 1 in the paper)
+    M a = w / a                                       (w = bargaining powers, 1 in the paper)
 
 which is the stationarity condition of the strictly convex, self-concordant function
 
     f(a) = ½ aᵀ M a − Σ_t w_t log a_t.
 
-The paper approaches it by a sequence of convex programs; here a damped Newton method solves it to rounding:
+The paper approaches it by a sequence of convex programs; here a damped Newton method solves it to
+rounding:
 
     D = diag(M)^(−½),  C = D M D,  a = D b          the scales of the tasks drop out exactly
-    s = δb / b:  (diag(w) + B C B) s = w − B C b    positive definite even where C is singular (B = diag b)
-    λ² = sᵀ (diag(w) + B C B) s                     the Newton decrement: step 1 where λ < ¼, else a line search
+    s = δb / b:  (diag(w) + B C B) s = w − B C b    positive definite even where C is singular
+    λ² = sᵀ (diag(w) + B C B) s                     Newton decrement; B = diag b
 
-With the α-fair barrier the equation is M a = w a^(−1/α); α = 1 is Nash, and the same Newton solves it.
+The step is 1 where λ < ¼, else a line search. With the α-fair barrier the equation is
+M a = w a^(−1/α); α = 1 is Nash, and the same Newton solves it.
 """
 
 from functools import cache
@@ -29,25 +32,31 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtlstudy.nash.solution import BargainingSolution, Status
 from mtlstudy.errors import InputError
+from mtlstudy.nash.solution import EPS, TINY, BargainingSolution, Status
 
-__all__ = ["BargainingSolution", "Status", "nash_weights"]
-
-LAUNCHED = 24
-"""Newton steps on an accelerator, where asking whether all have converged would wait for it (the stress set needs up to 15)."""
+ACCELERATOR_STEPS = 24
+"""Newton steps on an accelerator, where asking whether all have converged would wait for it (the
+stress set needs up to 15)."""
 
 
 def nash_weights(
-    gramian: Tensor, power: Tensor | None = None, *, alpha: float = 1.0, start: Tensor | None = None, max_iterations: int = 100
+    gramian: Tensor,
+    power: Tensor | None = None,
+    *,
+    alpha: float = 1.0,
+    start: Tensor | None = None,
+    max_iterations: int = 100,
 ) -> BargainingSolution:
     """Solve M a = w a^(−1/α) for every matrix of a batch.
 
     Args:
-        gramian: M (..., K, K), symmetric positive semidefinite, any float type, any device; solved in float64.
+        gramian: M (..., K, K), symmetric positive semidefinite, any float type, any device; solved
+            in float64.
         power: w (..., K) or (K,), positive bargaining powers; 1 each if not given.
         alpha: fairness α > 0; 1 is Nash.
-        start: a (..., K), a warm start such as the last solution; used where it is positive, finite and better than the cold one.
+        start: a (..., K), a warm start such as the last solution; used where it is positive, finite
+            and better than the cold one.
         max_iterations: Newton steps at most.
 
     Raises:
@@ -57,64 +66,65 @@ def nash_weights(
     >>> solution.weights.tolist(), solution.status.item()
     ([0.5, 1.0], 0)
     """
-    if gramian.ndim < 2 or gramian.shape[-1] != gramian.shape[-2] or gramian.shape[-1] == 0:
-        raise InputError(f"gramian has shape {tuple(gramian.shape)}; allowed: (..., K, K) with K ≥ 1")
+    shape = gramian.shape[:-1]
+    if gramian.ndim < 2 or shape[-1] != gramian.shape[-1] or shape[-1] == 0:
+        raise InputError(f"gramian has shape {tuple(gramian.shape)}; allowed: (..., K, K), K ≥ 1")
     if not alpha > 0:
         raise InputError(f"alpha = {alpha}: must be > 0 (1 is Nash)")
-    w = None if power is None else _powers(power, gramian)
-    if gramian.device.type == "cpu" and (solve := _compiled()):
-        return _one_by_one(solve, gramian, w, 1.0 / alpha, start, max_iterations)
+    K = shape[-1]
     with torch.no_grad():
-        ones = torch.ones(gramian.shape[:-1], dtype=torch.float64, device=gramian.device)
-        return _solve(gramian.double(), ones if w is None else w, 1.0 / alpha, start, max_iterations)
+        M = gramian.detach().double().reshape(-1, K, K)
+        w = _powers(power, gramian).reshape(-1, K)
+        warm = None if start is None else start.detach().to(M).expand(shape).reshape(-1, K)
+        solve = (_compiled() if M.device.type == "cpu" else None) or _solve
+        a, *rest, zero = solve(M, w, 1.0 / alpha, warm, max_iterations)
+    status, residual, iterations = (x.reshape(shape[:-1]) for x in rest)
+    return BargainingSolution(a.reshape(shape), status, residual, iterations, zero.reshape(shape))
 
 
-def _powers(power: Tensor, gramian: Tensor) -> Tensor:
-    """w (..., K) in full. Powers on an accelerator are taken as they are: looking at them would wait for it."""
-    if power.shape[-1:] != gramian.shape[-1:]:
-        raise InputError(f"power has shape {tuple(power.shape)}; allowed: (..., K) with K = {gramian.shape[-1]}")
+def _powers(power: Tensor | None, gramian: Tensor) -> Tensor:
+    """w (..., K) in full. Powers on an accelerator are taken as they are: looking at them would
+    wait for it."""
+    shape = gramian.shape[:-1]
+    if power is None:
+        return torch.ones(shape, dtype=torch.float64, device=gramian.device)
+    if power.shape[-1:] != shape[-1:]:
+        raise InputError(
+            f"power has shape {tuple(power.shape)}; allowed: (..., K), K = {shape[-1]}"
+        )
     if power.device.type == "cpu" and not bool((torch.isfinite(power) & (power > 0)).all()):
-        raise InputError(f"power = {power.tolist()}: every bargaining power must be positive and finite")
-    return power.detach().to(gramian.device, torch.float64).expand(gramian.shape[:-1])
+        raise InputError(f"power = {power.tolist()}: allowed are positive, finite numbers")
+    return power.detach().to(gramian.device, torch.float64).expand(shape)
 
 
 @cache
 def _compiled() -> Any:
-    """`nash_cpu.solve`, None where Numba is not installed: then torch solves on the CPU as well, several times slower."""
+    """As `_solve`, by Numba; None where it is not installed: then torch solves on the CPU as well,
+    several times slower."""
     if find_spec("numba") is None:
         return None
     from mtlstudy.nash.newton_cpu import solve
 
-    return solve
+    def each(M: Tensor, w: Tensor, beta: float, start: Tensor | None, max_iterations: int) -> Any:
+        posed = (M, w, torch.zeros_like(w) if start is None else start)
+        arrays = [np.ascontiguousarray(x.numpy()) for x in posed]
+        answer = solve(arrays[0], arrays[1], beta, arrays[2], max_iterations)
+        return [torch.from_numpy(x) for x in answer]
+
+    return each
 
 
-def _one_by_one(
-    solve: Any, gramian: Tensor, power: Tensor | None, beta: float, start: Tensor | None, max_iterations: int
-) -> BargainingSolution:
-    shape, K = gramian.shape[:-1], gramian.shape[-1]
-    M = _array(gramian).reshape(-1, K, K)
-    w = np.ones(M.shape[:2]) if power is None else _array(power).reshape(-1, K)
-    warm = (
-        np.zeros(M.shape[:2]) if start is None else _array(start if start.shape == shape else start.expand(shape)).reshape(-1, K)
-    )
-    each, ranks = solve(M, w, beta, warm, max_iterations), (shape, shape[:-1], shape[:-1], shape[:-1], shape)
-    return BargainingSolution(*(torch.from_numpy(x.reshape(kept)) for x, kept in zip(each, ranks, strict=True)))
-
-
-def _array(x: Tensor) -> Any:
-    return np.ascontiguousarray(x.detach().numpy(), np.float64)
-
-
-def _solve(M: Tensor, w: Tensor, beta: float, start: Tensor | None, max_iterations: int) -> BargainingSolution:
-    shape, K = M.shape[:-2], M.shape[-1]
-    M, w = M.reshape(-1, K, K), w.reshape(-1, K)
-    eps, tiny = torch.finfo(M.dtype).eps, torch.finfo(M.dtype).tiny
+def _solve(
+    M: Tensor, w: Tensor, beta: float, start: Tensor | None, max_iterations: int
+) -> tuple[Tensor, ...]:
+    """M (N, K, K), w and start (N, K), beta = 1/α → a (N, K), status, residual, iterations (N,),
+    zero (N, K): tasks without a gradient."""
+    K = M.shape[-1]
     diagonal = M.diagonal(dim1=-2, dim2=-1)  # (N, K) squared gradient norms
-
     status = torch.full(M.shape[:1], Status.MAX_ITERATIONS, dtype=torch.int64, device=M.device)
-    zero = diagonal.abs() < tiny
+    zero = diagonal.abs() < TINY
     status.masked_fill_(zero.any(-1), Status.ZERO_GRADIENT)
-    status.masked_fill_((diagonal <= -tiny).any(-1), Status.INDEFINITE)
+    status.masked_fill_((diagonal <= -TINY).any(-1), Status.INDEFINITE)
     status.masked_fill_(~torch.isfinite(M).all(-1).all(-1), Status.NON_FINITE)
     posed = status == Status.MAX_ITERATIONS  # (N,) the problems that can be asked
 
@@ -123,19 +133,22 @@ def _solve(M: Tensor, w: Tensor, beta: float, start: Tensor | None, max_iteratio
     C = torch.where(posed[:, None, None], D[:, :, None] * M * D[:, None, :], eye)
     C.diagonal(dim1=-2, dim2=-1).fill_(1.0)
     v = w * D ** (1.0 - beta)  # in b the equation is C b = v b^(−β)
-    unit = v.amin(-1, keepdim=True) ** (1.0 / (1.0 + beta))  # b in this unit: min v = 1, so that f is self-concordant
+    # b in a unit in which min v = 1, so that f is self-concordant
+    unit = v.amin(-1, keepdim=True) ** (1.0 / (1.0 + beta))
     v = v / unit ** (1.0 + beta)
 
-    total = C.sum((-2, -1)).clamp_min(eps)
-    b = (v.sum(-1) / total).pow(1.0 / (1.0 + beta))[:, None].expand(-1, K).clone()  # the best point on the ray of ones
+    total = C.sum((-2, -1)).clamp_min(EPS)
+    ray = (v.sum(-1) / total).pow(1.0 / (1.0 + beta))  # the best point on the ray of ones
+    b = ray[:, None].expand(-1, K).clone()
     if start is not None:
-        warm = start.to(M).reshape(-1, K) / (D * unit)
-        usable = (torch.isfinite(warm) & (warm > 0)).all(-1) & (_objective(C, v, warm, beta) < _objective(C, v, b, beta))
+        warm = start / (D * unit)
+        better = _objective(C, v, warm, beta) < _objective(C, v, b, beta)
+        usable = (torch.isfinite(warm) & (warm > 0)).all(-1) & better
         b = torch.where(usable[:, None], warm, b)
 
     iterations = torch.zeros_like(status)
     active, host = posed.clone(), M.device.type == "cpu"
-    for _ in range(max_iterations if host else min(max_iterations, LAUNCHED)):
+    for _ in range(max_iterations if host else min(max_iterations, ACCELERATOR_STEPS)):
         Cb = (C @ b[:, :, None]).squeeze(-1)
         barrier = v * b ** (1.0 - beta)  # (N, K); = v for Nash
         gradient = b * Cb - barrier
@@ -144,50 +157,55 @@ def _solve(M: Tensor, w: Tensor, beta: float, start: Tensor | None, max_iteratio
         s = -torch.cholesky_solve(gradient[:, :, None], L).squeeze(-1)
         decrement = (-(gradient * s).sum(-1)).clamp_min(0).sqrt()  # λ
         near = decrement < 0.25
-        t = 1.0 if host and bool(near.all()) else torch.where(near, 1.0, _line_search(C, v, b, s, decrement, beta))[:, None]
-        floor = 2 * eps * b * (C.abs() @ b[:, :, None]).squeeze(-1)
-        runaway = (b * Cb).sum(-1).abs() < 64 * K * eps * b.sum(-1) ** 2  # y = b / Σb has yᵀ C y = 0 up to rounding
+        t: Tensor | float = 1.0
+        if not (host and bool(near.all())):
+            t = torch.where(near, 1.0, _line_search(C, v, b, s, decrement, beta))[:, None]
+        floor = 2 * EPS * b * (C.abs() @ b[:, :, None]).squeeze(-1)
+        # y = b / Σb has yᵀ C y = 0 up to rounding
+        runaway = (b * Cb).sum(-1).abs() < 64 * K * EPS * b.sum(-1) ** 2
         status.masked_fill_(active & runaway, Status.PARETO_STATIONARY)
         status.masked_fill_(active & ~runaway & (info > 0), Status.INDEFINITE)
         active = active & ~runaway & (info == 0)
         at_floor = (gradient.abs() <= floor).all(-1)
         b = torch.where((active & ~at_floor)[:, None], b * (1 + t * s), b)
         iterations += active
-        even = True if beta == 1 else (gradient.abs() <= 1e-6 * barrier).all(-1)  # small beside every barrier term
-        converged = ((decrement <= 1e-6) & even) | at_floor  # one more full step squares λ: ≤ 1e-12
+        # small beside every barrier term
+        even = True if beta == 1 else (gradient.abs() <= 1e-6 * barrier).all(-1)
+        converged = ((decrement <= 1e-6) & even) | at_floor  # a full step squares λ: ≤ 1e-12
         status.masked_fill_(active & converged, Status.SOLVED)
         active = active & ~converged
         if host and not bool(active.any()):
             break
 
-    solved = (status == Status.SOLVED)[:, None]
-    a = torch.where(solved, D * b * unit, torch.nan)
+    a = torch.where((status == Status.SOLVED)[:, None], D * b * unit, torch.nan)
     Ma = (M @ a[:, :, None]).squeeze(-1)
     residual = (a**beta * Ma / w - 1).abs().amax(-1)
-    return BargainingSolution(
-        a.reshape(*shape, K), status.reshape(shape), residual.reshape(shape), iterations.reshape(shape), zero.reshape(*shape, K)
-    )
+    return a, status, residual, iterations, zero
 
 
 def _objective(C: Tensor, v: Tensor, b: Tensor, beta: float) -> Tensor:
-    """f (N,) at b (N, K) in the cosine-normalised unknown, up to a constant of the α-fair barrier."""
+    """f (N,) at b (N, K) in the cosine-normalised unknown, up to a constant of the α-fair
+    barrier."""
     gain = b.log() if beta == 1 else b ** (1 - beta) / (1 - beta)
     return 0.5 * (b * (C @ b[:, :, None]).squeeze(-1)).sum(-1) - (v * gain).sum(-1)
 
 
-def _line_search(C: Tensor, v: Tensor, b: Tensor, s: Tensor, decrement: Tensor, beta: float) -> Tensor:
-    """The best of a geometric grid of steps on the ray b (1 + t s) (N,); f on the ray is O(K) a trial.
-
-    The grid holds 1 / (1 + λ), which decreases a self-concordant f for certain.
-    """
+def _line_search(
+    C: Tensor, v: Tensor, b: Tensor, s: Tensor, decrement: Tensor, beta: float
+) -> Tensor:
+    """The best of a geometric grid of steps on the ray b (1 + t s) (N,); f on the ray is O(K) a
+    trial. The grid holds 1 / (1 + λ), which decreases a self-concordant f for certain."""
     limit = (0.95 / (-s).amax(-1).clamp_min(0.05)).clamp_max(16.0)  # 1 + t s stays positive
     halves = 0.5 ** torch.arange(16, dtype=b.dtype, device=b.device)
     t = torch.cat([limit[:, None] * halves, 1 / (1 + decrement[:, None])], -1)  # (N, T)
     d = b * s
     Cd = (C @ d[:, :, None]).squeeze(-1)
-    quadratic = t * (b * Cd).sum(-1, keepdim=True) + 0.5 * t**2 * (d * Cd).sum(-1, keepdim=True)
+    linear, curved = (b * Cd).sum(-1, keepdim=True), (d * Cd).sum(-1, keepdim=True)
     ratio = 1 + t[:, :, None] * s[:, None, :]  # (N, T, K)
-    gain = ratio.log() if beta == 1 else (b[:, None, :] ** (1 - beta) * (ratio ** (1 - beta) - 1)) / (1 - beta)
-    f = quadratic - (v[:, None, :] * gain).sum(-1)
+    if beta == 1:
+        gain = ratio.log()
+    else:
+        gain = b[:, None, :] ** (1 - beta) * (ratio ** (1 - beta) - 1) / (1 - beta)
+    f = t * linear + 0.5 * t**2 * curved - (v[:, None, :] * gain).sum(-1)
     best = torch.where(torch.isfinite(f), f, torch.inf).argmin(-1, keepdim=True)
     return t.gather(-1, best).squeeze(-1)

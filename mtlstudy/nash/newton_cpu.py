@@ -1,9 +1,11 @@
 """The Newton method of `mtlstudy.nash` on the CPU, one problem after another, compiled by Numba.
 
-A small problem is a few hundred operations, so through an array library nearly all of its time would be the cost of calls
-(`mtlstudy bench solver`). Nothing is reordered (no fast-math): the same input gives the same bits. The compiled code is kept
-beside this file, or in Numba's own cache where that folder is read-only.
-Shapes and symbols as in `mtlstudy.nash`: M, C, H (K, K); w, v, D, b, s, gradient (K,); beta = 1 / α.
+A small problem is a few hundred operations, so through an array library nearly all of its time
+would be the cost of calls (`mtlstudy bench solver`). Nothing is reordered (no fast-math): the same
+input gives the same bits. Numba stores the compiled code beside this file, or in its own cache
+where that folder is read-only, and makes it anew when this file changes: what it takes from other
+files (`Status`, the machine precision) must be what never changes.
+Shapes and symbols as in `newton`: M, C, H (K, K); w, v, D, b, s, gradient (K,); beta = 1 / α.
 """
 
 from collections.abc import Callable
@@ -14,17 +16,16 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from mtlstudy.nash.solution import Status
+from mtlstudy.nash.solution import EPS, TINY, Status
 
 Array = NDArray[np.float64]
-EPS, TINY = float(np.finfo(np.float64).eps), float(np.finfo(np.float64).tiny)
-SOLVED, PARETO_STATIONARY, ZERO_GRADIENT, NON_FINITE, MAX_ITERATIONS, INDEFINITE = (int(status) for status in Status)
+SOLVED, STATIONARY, ZERO_GRADIENT, NON_FINITE, MAX_ITERATIONS, INDEFINITE = map(int, Status)
 TRIALS = 16
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def compiled(function: Function) -> Function:
-    """The function through Numba, on its first call; kept on disk where there is a folder that can be written to."""
+    """The function through Numba, on its first call; stored on disk where a folder is writable."""
     try:
         jitted: Function = njit(cache=True, error_model="numpy")(function)
     except RuntimeError:
@@ -34,21 +35,18 @@ def compiled(function: Function) -> Function:
 
 @compiled
 def solve(M: Array, w: Array, beta: float, start: Array, max_iterations: int) -> Any:
-    """Solve M_n a = w_n a^(−β) for N problems: M (N, K, K), w, start (N, K), all contiguous; no warm start where start is 0.
-
-    Gives a (N, K), NaN unless solved, status (N,) of `Status`, residual (N,), iterations (N,), zero (N, K): tasks without a
-    gradient.
-    """
+    """As `newton._solve`, on contiguous arrays; no warm start where start is 0."""
     N, K = w.shape
     a, residual = np.full((N, K), nan), np.full(N, nan)
-    status, iterations, zero = np.empty(N, np.int64), np.zeros(N, np.int64), np.empty((N, K), np.bool_)
-    C, H = np.empty((K, K)), np.empty((K, K))
+    status, iterations = np.empty(N, np.int64), np.zeros(N, np.int64)
+    zero, C, H = np.empty((N, K), np.bool_), np.empty((K, K)), np.empty((K, K))
     for n in range(N):
         for i in range(K):
             zero[n, i] = abs(M[n, i, i]) < TINY
         status[n] = posed(M[n])
         if status[n] == MAX_ITERATIONS:
-            status[n], iterations[n] = newton(M[n], w[n], beta, start[n], max_iterations, C, H, a[n])
+            ended = newton(M[n], w[n], beta, start[n], max_iterations, C, H, a[n])
+            status[n], iterations[n] = ended
         if status[n] == SOLVED:
             residual[n] = error(M[n], w[n], beta, a[n])
     return a, status, residual, iterations, zero
@@ -57,21 +55,24 @@ def solve(M: Array, w: Array, beta: float, start: Array, max_iterations: int) ->
 @compiled
 def posed(M: Array) -> int:
     """Why a problem cannot be asked, as a `Status`; MAX_ITERATIONS where it can."""
-    found = MAX_ITERATIONS
+    status = MAX_ITERATIONS
     for i in range(len(M)):
         if M[i, i] <= -TINY:
-            found = INDEFINITE
-        elif M[i, i] < TINY and found == MAX_ITERATIONS:
-            found = ZERO_GRADIENT
+            status = INDEFINITE
+        elif M[i, i] < TINY and status == MAX_ITERATIONS:
+            status = ZERO_GRADIENT
         for j in range(len(M)):
             if not isfinite(M[i, j]):
                 return NON_FINITE
-    return found
+    return status
 
 
 @compiled
-def newton(M: Array, w: Array, beta: float, start: Array, max_iterations: int, C: Array, H: Array, a: Array) -> Any:
-    """The damped Newton method; fills a (K,) where it gives SOLVED. C, H: room to work in. Status and iterations."""
+def newton(
+    M: Array, w: Array, beta: float, start: Array, max_iterations: int, C: Array, H: Array, a: Array
+) -> Any:
+    """Status and iterations of the damped Newton method; fills a (K,) where it gives SOLVED.
+    C, H: memory."""
     K = len(w)
     D, v, b, Cb = np.empty(K), np.empty(K), np.empty(K), np.empty(K)
     barrier, gradient, s = np.empty(K), np.empty(K), np.empty(K)
@@ -110,7 +111,7 @@ def newton(M: Array, w: Array, beta: float, start: Array, max_iterations: int, C
                 H[i, j] = b[i] * C[i, j] * b[j]
             H[i, i] += beta * barrier[i]
         if abs(bCb) < 64 * K * EPS * length**2:
-            return PARETO_STATIONARY, iteration
+            return STATIONARY, iteration
         if not cholesky_solve(H, s):  # s is −δb / b
             return INDEFINITE, iteration
         decrement = sqrt(max(dot(gradient, s), 0.0))  # λ
@@ -129,7 +130,11 @@ def newton(M: Array, w: Array, beta: float, start: Array, max_iterations: int, C
 @compiled
 def power(x: float, exponent: float) -> float:
     """x^exponent, without the cost of it where β = 1."""
-    return 1.0 if exponent == 0 else sqrt(x) if exponent == 0.5 else x * x if exponent == 2 else x**exponent
+    if exponent == 0:
+        return 1.0
+    if exponent == 2:
+        return x * x
+    return sqrt(x) if exponent == 0.5 else x**exponent
 
 
 @compiled
@@ -143,7 +148,8 @@ def dot(x: Array, y: Array) -> float:
 
 @compiled
 def times(C: Array, b: Array, out: Array) -> None:
-    """out ← Cᵀ b; C is held transposed, where M is symmetric only to rounding: the inner loop has independent sums."""
+    """out ← Cᵀ b; C is held transposed, as M is symmetric only to rounding: so the inner loop has
+    independent sums."""
     for i in range(len(b)):
         out[i] = 0.0
     for j in range(len(b)):
@@ -189,13 +195,13 @@ def error(M: Array, w: Array, beta: float, a: Array) -> float:
     worst = 0.0
     for i in range(len(a)):
         off = abs(power(a[i], beta) * dot(M[i], a) / w[i] - 1)
-        worst = off if not off <= worst else worst  # a NaN is kept
+        worst = off if not off <= worst else worst  # NaN stays NaN
     return worst
 
 
 @compiled
 def objective(C: Array, v: Array, b: Array, beta: float, Cb: Array) -> float:
-    """f at b, up to a constant of the α-fair barrier; infinite outside its domain. Cb: room to work in."""
+    """f at b up to a constant of the α-fair barrier; infinite outside its domain. Cb: workspace."""
     times(C, b, Cb)
     f = 0.0
     for i in range(len(b)):
@@ -207,7 +213,9 @@ def objective(C: Array, v: Array, b: Array, beta: float, Cb: Array) -> float:
 
 
 @compiled
-def line_search(C: Array, v: Array, b: Array, s: Array, decrement: float, beta: float, Cb: Array) -> float:
+def line_search(
+    C: Array, v: Array, b: Array, s: Array, decrement: float, beta: float, Cb: Array
+) -> float:
     """The best of a geometric grid of steps on the ray b (1 − t s), and of 1 / (1 + λ)."""
     K, fastest = len(b), 0.05
     d, Cd = np.empty(K), np.empty(K)

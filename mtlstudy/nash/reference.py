@@ -1,20 +1,22 @@
-r"""The same bargaining problem through a convex-programming library: two references for `mtlstudy.nash`.
+r"""The same bargaining problem through a convex-programming library: two references.
 
-Used by tests and by the solver experiment, never by training; cvxpy is imported on the first call.
+Used by tests, the solver experiment and `nash_ccp`; cvxpy is imported on the first call.
 
-Sources: Navon et al., *Multi-Task Learning as a Bargaining Game*, ICML 2022, arXiv 2202.01017 (Nash-MTL), section 3.2;
-the convex-concave procedure: Yuille & Rangarajan, *The Concave-Convex Procedure*, Neural Computation 15(4), 2003;
-Clarabel: Goulart & Chen, *Clarabel: An interior-point solver for conic programs with quadratic objectives*, arXiv 2405.12762.
+Sources: Navon et al., *Multi-Task Learning as a Bargaining Game*, ICML 2022, arXiv 2202.01017
+(Nash-MTL), section 3.2; the convex-concave procedure: Yuille & Rangarajan, *The Concave-Convex
+Procedure*, Neural Computation 15(4), 2003; Clarabel: Goulart & Chen, arXiv 2405.12762.
 
 Shapes: M (K, K) Gramian, a (K,) weights, w (K,) bargaining powers; the equation is M a = w / a.
 
 `conic`  minimises f(a) = ½ aᵀ M a − Σ_t w_t log a_t by an exponential-cone program.
-`ccp`    is the paper's procedure: with φ_t(a) = log a_t + log (M a)_t, and φ̃ its linearisation at the last iterate,
+`ccp`    is the paper's procedure: with φ_t(a) = log a_t + log (M a)_t, and φ̃ its linearisation at
+         the last iterate,
 
              minimise  Σ_t (M a)_t + Σ_t φ̃_t(a)    subject to  −φ_t(a) ≤ 0,  a > 0,
 
-         at most 20 times, each program started from the last iterate. The paper names no normalisation; here M is divided
-         by its Frobenius norm n and the weights by √n, which leaves the problem the same exactly.
+         at most 20 times, each program started from the last iterate. The paper names no
+         normalisation; here M is divided by its Frobenius norm n and the weights by √n, which
+         leaves the problem the same exactly.
 """
 
 import warnings
@@ -25,13 +27,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mtlstudy.errors import InputError
+from mtlstudy.nash.solution import EPS
 
 Array = NDArray[np.float64]
 
 
 class Reference(NamedTuple):
-    """weights a (K,), NaN if there are none; status: the word of cvxpy on the last program ("optimal", "optimal_inaccurate",
-    "infeasible", …) or "solver_error"; iterations: of the cone solver (conic), programs solved (ccp)."""
+    """weights a (K,), NaN if there are none; status: cvxpy's word on the last program ("optimal",
+    "infeasible", …) or "solver_error"; iterations: of the cone solver, or programs solved (ccp)."""
 
     weights: Array
     status: str
@@ -39,14 +42,11 @@ class Reference(NamedTuple):
 
 
 def conic(gramian: ArrayLike, power: ArrayLike | None = None) -> Reference:
-    """Minimise f by an exponential-cone program, in the cosine-normalised unknown b of a = diag(M)^(−½) b.
+    """Minimise f by an exponential-cone program, in the unknown b of a = diag(M)^(−½) b.
 
-    Args:
-        gramian: M (K, K), symmetric positive semidefinite, positive diagonal.
-        power: w (K,), 1 each if not given.
-
-    Raises:
-        InputError: wrong shape, values that are not finite, a diagonal or power that is not positive.
+    gramian: M (K, K), symmetric positive semidefinite, positive diagonal. power: w (K,), 1 each if
+    not given. Raises `InputError` for a wrong shape, values that are not finite, a diagonal or
+    power that is not positive.
 
     >>> conic([[4.0, 0.0], [0.0, 1.0]]).weights.round(6).tolist()
     [0.5, 1.0]
@@ -60,11 +60,12 @@ def conic(gramian: ArrayLike, power: ArrayLike | None = None) -> Reference:
     values, vectors = np.linalg.eigh(C)
     problem, x, root, powers = _conic_problem(len(M))
     powers.value = w
-    b = np.full(len(M), np.sqrt(w.sum() / max(C.sum(), np.finfo(float).eps)))  # the best point on the ray of ones
+    b = np.full(len(M), np.sqrt(w.sum() / max(C.sum(), EPS)))  # the best point on the ray of ones
     best = Reference(np.full(len(M), np.nan), "solver_error", 0)
     for tolerance in (1e-10, 1e-12):  # the second pass in units of the first solution: x near 1
         root.value = np.sqrt(values.clip(0))[:, None] * vectors.T * b  # (K, K): rootᵀ root = B C B
-        status = _solve(problem, "CLARABEL", tol_gap_abs=tolerance, tol_gap_rel=tolerance, tol_feas=tolerance)
+        tolerances = dict.fromkeys(("tol_gap_abs", "tol_gap_rel", "tol_feas"), tolerance)
+        status = _solve(problem, "CLARABEL", **tolerances)
         if x.value is None or (status != "optimal" and best.status == "optimal"):
             break
         b = b * x.value
@@ -82,29 +83,26 @@ def ccp(
 ) -> Reference:
     """The convex-concave procedure of the Nash-MTL paper.
 
-    Ends after `iterations` programs, when an iterate no longer moves (relative change < 1e-6), or when a program has no
-    answer; the weights are then those of the last iterate, and the status tells. That the weights solve M a = 1/a is not
-    checked here, since the procedure has no such check: the residual is the caller's business. Where (M a)_t ≤ 0 at the
-    start, the linearisation is formal (a logarithm outside its domain), as in the paper's code.
+    Ends after `iterations` programs, when an iterate no longer moves (relative change < 1e-6), or
+    when a program has no answer; the weights are then those of the last iterate, and the status
+    tells. That the weights solve M a = 1/a is not checked here, since the procedure has no such
+    check. Where (M a)_t ≤ 0 at the start, the linearisation is formal (a logarithm outside its
+    domain), as in the paper's code.
 
-    Args:
-        gramian: M (K, K), symmetric positive semidefinite, positive diagonal.
-        start: a (K,) positive, the last solution; if not given, all ones for the normalised problem.
-        iterations: programs at most, the paper's 20.
-        solver: a cone solver of cvxpy: "CLARABEL", or "ECOS" as in the paper's code (install the package `ecos`).
-        published: start and stop as the code published with the paper does: first start at all ones whatever the scale
-            of M, stop when ‖(M/n) a − 1/a‖ < 1e-3 at the iterate before (normalised matrix, raw weights; n = ‖M‖) or when the
-            raw weights move by less than 1e-6.
-
-    Raises:
-        InputError: wrong shape, values that are not finite, a start that is not positive, a solver that is not installed.
+    gramian: M (K, K), symmetric positive semidefinite, positive diagonal. start: a (K,) positive,
+    the last solution; all ones for the normalised problem if not given. solver: of cvxpy,
+    "CLARABEL", or "ECOS" as in the paper's code. published: start and stop as the code published
+    with the paper does: first start at all ones whatever the scale of M, stop when
+    ‖(M/n) a − 1/a‖ < 1e-3 at the iterate before (normalised matrix, raw weights; n = ‖M‖) or when
+    the raw weights move by less than 1e-6. Raises `InputError` for a wrong shape, values that are
+    not finite, a start that is not positive, a solver that is not installed.
     """
     import cvxpy
 
     M = _checked(gramian)
-    if solver not in cvxpy.installed_solvers():
+    if solver not in (installed := cvxpy.installed_solvers()):
         hint = " (pip install ecos)" if solver == "ECOS" else ""
-        raise InputError(f"solver = {solver!r} is not installed{hint}; installed: {', '.join(cvxpy.installed_solvers())}")
+        raise InputError(f"solver = {solver!r} is not installed{hint}; installed: {installed}")
     norm = float(np.linalg.norm(M))
     G, unit = M / norm, np.sqrt(norm)  # a of the normalised problem = unit · a of M
     a = np.ones(len(M)) if start is None else unit * np.asarray(start, dtype=np.float64)
@@ -149,9 +147,13 @@ def _solve(problem: Any, solver: str, **options: Any) -> str:
     for variable in problem.variables():
         variable.value = None
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Solution may be inaccurate")  # the status says it
+        warnings.filterwarnings(
+            "ignore", message="Solution may be inaccurate"
+        )  # the status says it
         try:
-            problem.solve(solver=solver, warm_start=False, **options)  # no state of an earlier matrix
+            problem.solve(
+                solver=solver, warm_start=False, **options
+            )  # no state of an earlier matrix
         except cvxpy.SolverError:
             return "solver_error"
     return str(problem.status)

@@ -1,4 +1,4 @@
-"""What the solution of a bargaining problem is: weights, and the named status in which every case ends."""
+"""The solution of a bargaining problem: weights, and the named status of every case."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -6,14 +6,16 @@ from enum import IntEnum
 import torch
 from torch import Tensor
 
+EPS, TINY = torch.finfo(torch.float64).eps, torch.finfo(torch.float64).tiny
+
 
 class Status(IntEnum):
-    """How a bargaining problem ended. Weights other than those of SOLVED are NaN: there is nothing to use by mistake."""
+    """How a bargaining problem ended. Weights other than those of SOLVED are NaN."""
 
     SOLVED = 0
-    """The weights satisfy M a = w / a up to rounding: residual ≤ max(1e-10, 10 · eps · cond(C))."""
+    """M a = w / a holds up to rounding: residual ≤ max(1e-10, 10 · eps · cond(C))."""
     PARETO_STATIONARY = 1
-    """No solution exists: some y ≥ 0, y ≠ 0 has M y = 0 (up to rounding), so no direction helps every task."""
+    """No solution: some y ≥ 0, y ≠ 0 has M y = 0 up to rounding; no direction helps every task."""
     ZERO_GRADIENT = 2
     """A task has no gradient; `BargainingSolution.zero` names it."""
     NON_FINITE = 3
@@ -21,13 +23,13 @@ class Status(IntEnum):
     MAX_ITERATIONS = 4
     """Newton's method did not reach its stopping test."""
     INDEFINITE = 5
-    """The matrix is no Gramian: it has a clearly negative eigenvalue or a negative diagonal entry."""
+    """The matrix is no Gramian: a clearly negative eigenvalue or a negative diagonal entry."""
 
 
 @dataclass(frozen=True)
 class BargainingSolution:
-    """weights a (..., K) float64, status (...) of `Status`, residual max_t |a_t (M a)_t / w_t − 1| (...),
-    iterations (...), zero (..., K): the tasks without a gradient."""
+    """weights a (..., K) float64; (...): status of `Status`, iterations, and residual
+    max_t |a_t (M a)_t / w_t − 1|; zero (..., K): the tasks without a gradient."""
 
     weights: Tensor
     status: Tensor
@@ -44,5 +46,5 @@ class BargainingSolution:
         """One line for a person: statuses and how many, tasks without gradient by index."""
         counts = {s.name: int((self.status == s).sum()) for s in Status}
         line = ", ".join(f"{name} {n}" for name, n in counts.items() if n)
-        zero = sorted(set(torch.nonzero(self.zero)[:, -1].tolist())) if self.zero.any() else []
+        zero = sorted(set(torch.nonzero(self.zero)[..., -1].tolist()))
         return line + (f" (no gradient: task {', '.join(map(str, zero))})" if zero else "")

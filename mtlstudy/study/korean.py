@@ -1,101 +1,256 @@
-"""The Korean benchmarks: hard sharing with equal and with Nash weighting against single-task models, and these against simple
-baselines on the same examples.
+"""The Korean benchmarks: hard sharing with equal and with Nash weighting against single-task
+models, and these against simple baselines on the same examples.
 
-Declared in advance, on each data set: hard sharing against single-task, and Nash against equal weighting. A data set whose files
-are not on this machine is left out, and every table and text says so.
+Every function takes the results of one of them, whose data set has the comparison's name, and where
+it needs them the baselines (see `mtlstudy.study.baselines`). Where the files were missing there are
+no results, and tables and claims say so.
 """
 
-from importlib import import_module
-from typing import Any
+from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from mtlstudy.study import frames
-from mtlstudy.study import metrics
-from mtlstudy.study import tables
-from mtlstudy.study import korean_baselines
-from mtlstudy.study import korean_outputs
-from mtlstudy.study import korean_settings
-from mtlstudy.study import compare as paired
-from mtlstudy.study.korean_phrases import describe
-from mtlstudy.study.korean_settings import DATA_SETS, METHODS
-from mtlstudy.study.korean_values import declared, missing, name, sanity, scores
+from mtlstudy.study import compare, metrics, plan, statistics
+from mtlstudy.study.claims import Claim
+from mtlstudy.study.format import NONE, bracket, number
+from mtlstudy.study.results import Results
+from mtlstudy.study.statistics import Interval
+from mtlstudy.study.tables import Table, headed, records
+from mtlstudy.study.words import load, name, word
 
-__all__ = ["declared", "missing", "of", "present", "run", "sanity", "scores", "studies", "tests", "values"]
-
-TABLES = ("korean", "korean_runs", "korean_curves", "korean_further", "korean_confusion", "korean_baselines", "korean_missing")
-SOURCES = (
-    "tuning", "frames", "sharing.single_task", "sharing.hard", "weighting.equal", "weighting.nash",
-    *(f"data.{name}" for name in DATA_SETS),
-)  # fmt: skip
-METHOD = ["data", "sharing", "weighting", "seed"]
-EMPTY = {
-    "korean": [*METHOD, "role", "status", "task", "metric", "higher_is_better", "split", "value"],
-    "korean_runs": [*METHOD, "role", "status", "lr", "device", "steps", "cosine", "conflict"],
-    "korean_curves": [*METHOD, "step", "split", "task", "loss", "value"],
-}
+HARD = "hard+equal"
+SIMPLE = ("tfidf", "cosine", "word")
+"""The baseline of each task that reads the text."""
 
 
-def __getattr__(name: str) -> Any:
-    """`figures`: imported when asked for."""
-    if name != "figures":
-        raise AttributeError(name)
-    return import_module(f"{__name__}_{name}")
+def task_name(data: str, test: str, task: str) -> str:
+    """Korean name of a task, with the test split where the data set has several."""
+    where = load("words.ko.yml")["test"].get(data, {}).get(test)
+    return f"{name('task', task)} · {where}" if where else name("task", task)
 
 
-def studies(profile: str) -> list[str]:
-    """Names of the studies whose records the results rest on."""
-    return [f"{data}.{method.replace('+', '.')}.{profile}" for data in DATA_SETS for method in METHODS]
+def called(method: str) -> str:
+    """Korean name of a method or baseline."""
+    return name("method", name("baseline", method))
 
 
-def present() -> dict[str, str]:
-    """Which data sets are on this machine: the results rest on that too."""
-    here = korean_settings.here()
-    return {f"data {name}": "here" if name in here else "missing" for name in DATA_SETS}
+def tested(results: Results, baselines: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Every test value: data, test, task, metric, method (a baseline's name too), seed, value.
 
-
-def run(profile: str) -> dict[str, pd.DataFrame]:
-    """Every study of the data sets that are here (finished runs are read, missing ones trained), as tidy frames:
-
-    korean: the metrics of the reported runs; korean_runs: one row a run, tuning included; korean_curves: metrics over the steps;
-    korean_further: further metrics and test splits; korean_confusion: counts of true and predicted class; korean_baselines;
-    korean_missing: a row a file that was nowhere. With no data set here all but the last are empty.
+    NaN where a run diverged.
     """
-    here = korean_settings.here()
-    for data in here:
-        korean_settings.train(data, profile)
-    found = {part: pd.DataFrame(columns=columns) for part, columns in EMPTY.items()}
-    if here:
-        found = {"korean": frames.load(profile), "korean_runs": frames.summary(profile),
-                 "korean_curves": frames.learning_curves(profile)}  # fmt: skip
-        found = {part: frame[frame["data"].isin(here) & metrics.method(frame).isin(METHODS)] for part, frame in found.items()}
-        found["korean"] = found["korean"][found["korean"]["role"] == "final"]
-    further, confusion = korean_outputs.measured(profile, here)
-    lost = pd.DataFrame(korean_settings.missing(), columns=["data", "source", "split", "megabytes", "said"])
-    return {**found, "korean_further": further, "korean_confusion": confusion,
-            "korean_baselines": korean_baselines.measured(profile, here), "korean_missing": lost}  # fmt: skip
+    keys = ["data", "test", "task", "metric", "method", "seed", "value"]
+    if results.metrics.empty:
+        return pd.DataFrame(columns=keys)
+    parts = [metrics.rows(results.metrics).assign(test="test")]
+    parts.append(results.further.assign(method=metrics.method))
+    if baselines is not None:
+        own = baselines[baselines["data"].isin(results.metrics["data"])]
+        own = own[own["seed"].isin(results.metrics["seed"])]
+        parts.append(own.rename(columns={"baseline": "method"}))
+    return pd.concat([part[keys] for part in parts if len(part)], ignore_index=True)
 
 
-def of(frame: pd.DataFrame, data: str, seeds: str = "") -> pd.DataFrame:
-    """The rows of one data set, and of some reported seeds ("0,1" or "0-2"); none where the data set was missing.
+def _cells(values: pd.DataFrame) -> dict[tuple[str, str, str], dict[str, pd.Series]]:
+    """(test, task, metric) → method → values by seed; a task's metrics stand together, those on
+    the customary test first."""
+    order = {task: i for i, task in enumerate(dict.fromkeys(values["task"]))}
+    groups = {
+        (str(test), str(task), str(metric)): {
+            str(method): part.set_index("seed")["value"] for method, part in own.groupby("method")
+        }
+        for (test, task, metric), own in values.groupby(["test", "task", "metric"], sort=False)
+    }
+    return dict(sorted(groups.items(), key=lambda item: (item[0][0] != "test", order[item[0][1]])))
 
-    Raises:
-        InputError: a seed that the results do not hold.
+
+def _shown(ci: Interval) -> str:
+    text = number(ci.mean, 3)
+    ends = f" [{number(ci.low, 3)}, {number(ci.high, 3)}]"
+    return text + ends if ci.kind in ("range", "bca") else text
+
+
+def scores(results: Results) -> pd.DataFrame:
+    """Test scores of every task, metric and test split by method: mean and interval over seeds."""
+    methods = plan.COMPARISONS[results.comparison].methods
+    data, absent = results.comparison, word("text.absent")
+    rows = [
+        {
+            word("column.task"): task_name(data, test, task),
+            word("column.metric"): name("metric", metric),
+            **{called(m): _shown(statistics.interval(by[m])) if m in by else NONE for m in methods},
+        }
+        for (test, task, metric), by in _cells(tested(results)).items()
+    ]
+    columns = [word("column.task"), word("column.metric"), *map(called, methods)]
+    return pd.DataFrame(rows or [dict.fromkeys(columns, NONE) | {columns[0]: absent}])
+
+
+def against(results: Results, baselines: pd.DataFrame) -> pd.DataFrame:
+    """Single-task models against the baselines, a row a task and test split, raw.
+
+    task, test, metric, single (an interval), majority (mean; NaN where a constant has no score),
+    simple (name), value (mean), difference (single − simple, paired, an interval).
     """
-    own = frame[frame["data"] == data]
-    return own if own.empty or "seed" not in own else paired.select(own, seeds=seeds)
+    rows = []
+    for (test, task, metric), by in _cells(tested(results, baselines)).items():
+        simple = next((b for b in SIMPLE if b in by), None)
+        if simple and plan.BASELINE in by:
+            single = by[plan.BASELINE]
+            rows.append(
+                {
+                    "task": task,
+                    "test": test,
+                    "metric": metric,
+                    "single": statistics.interval(single),
+                    "majority": by["majority"].mean() if "majority" in by else np.nan,
+                    "simple": simple,
+                    "value": by[simple].mean(),
+                    "difference": statistics.interval((single - by[simple]).dropna()),
+                }
+            )
+    columns = "task test metric single majority simple value difference"
+    return pd.DataFrame(rows, columns=columns.split())
 
 
-def tests(frame: pd.DataFrame) -> pd.DataFrame:
-    """The declared comparisons as strings under Korean headings; without results, one row that says so."""
-    if frame.empty:
-        return pd.DataFrame([{"자료": "자료 없음"}])
-    return tables.declared(declared(frame), name)
+def sanity(results: Results, baselines: pd.DataFrame) -> pd.DataFrame:
+    """`against` as strings under Korean headings."""
+    rows = [
+        {
+            "task": task_name(results.comparison, row["test"], row["task"]),
+            "metric": name("metric", row["metric"]),
+            "single": _shown(row["single"]),
+            "majority": number(row["majority"], 3),
+            "simple": called(row["simple"]),
+            "simple_value": number(row["value"], 3),
+            "difference": number(100 * row["difference"].mean, sign=True),
+            "difference_interval": bracket(
+                100 * row["difference"].low, 100 * row["difference"].high
+            ),
+        }
+        for row in records(against(results, baselines))
+    ]
+    columns = "task metric single majority simple simple_value difference difference_interval"
+    return headed(rows, columns.split())
 
 
-def values(
-    frame: pd.DataFrame, runs: pd.DataFrame, curves: pd.DataFrame, further: pd.DataFrame, confusion: pd.DataFrame,
-    baselines: pd.DataFrame, lost: pd.DataFrame,
-) -> dict[str, Any]:  # fmt: skip
-    """{data: {"label", "findings": [sentences], "missing": [sentences], "number": {…}}}; see `korean_phrases.describe`."""
-    return {data: describe(frame, runs, curves, further, baselines, lost, data) for data in DATA_SETS}
+def shown(results: Results, part: str, frame: pd.DataFrame) -> Table:
+    """A table of the page of its data set, numbered ``tab-<data>-<part>``."""
+    data = results.comparison
+    caption = word(f"text.caption.{part}", data=name("data_short", data))
+    return Table(frame, caption, f"tab-{data.replace('_', '-')}-{part}")
+
+
+def missing(results: Results) -> list[Claim]:
+    """What is missing: a claim a source that lacks files, or one that all are there."""
+    home, found = str(Path.home()), []
+    for source, own in results.missing.groupby("source", sort=False):
+        figures = {
+            "source": source,
+            "splits": ", ".join(own["split"]),
+            "key": results.comparison,
+            "megabytes": number(float(own["megabytes"].iloc[0]), 0),
+            "said": own["said"].iloc[0].replace(home, "~"),
+        }
+        found.append(Claim("missing", "file", figures))
+    return found or [Claim("missing", "nothing", {})]
+
+
+def claims(results: Results, baselines: pd.DataFrame) -> list[Claim]:
+    """What the benchmark lets one say, whatever the numbers turn out to be."""
+    data = results.comparison
+    if results.metrics.empty:
+        return [Claim("missing", "results", {"data": name("data_short", data)})]
+    values = tested(results, baselines)
+    found = [*_sanity(results, baselines), *_stuck(values)]
+    found += compare.verdicts(results, compare.declared(results))
+    found += [*_gains(results.metrics), *_conflict(results.runs), *_shift(values)]
+    return found + compare.bounds(compare.limits(compare.aggregate(results), results.runs))
+
+
+def _sanity(results: Results, baselines: pd.DataFrame) -> list[Claim]:
+    """Where the single-task models lose to a simple baseline, and what is known about why."""
+    data, rows = results.comparison, records(against(results, baselines))
+    below = [row for row in rows if row["difference"].mean < 0]
+    certain = [row for row in below if row["difference"].high < 0]
+
+    def tasks(some: list[dict[str, str]]) -> str:
+        return compare.names(task_name(data, row["test"], row["task"]) for row in some)
+
+    found = [Claim("sanity", "listed", {"below": tasks(below), "certain": tasks(certain)})]
+    if not below:
+        return found
+    lost = {row["task"] for row in below}
+    sizes = baselines[(baselines["data"] == data) & baselines["task"].isin(lost)]["examples"]
+    amount = " ~ ".join(dict.fromkeys(number(n, 0) for n in (sizes.min(), sizes.max())))
+    steps = number(results.runs["steps"].max(), 0)
+    found.append(Claim("examples", data, {"amount": amount, "steps": steps}))
+    simple = {row["simple"] for row in below}
+    found += [Claim("reads", one, {}) for one in SIMPLE if one in simple]
+    return [*found, *_room(results.curves, lost)]
+
+
+def _room(curves: pd.DataFrame, tasks: set[str]) -> list[Claim]:
+    """Whether single-task models of these tasks were still improving, and how far they overfit."""
+    own = curves[(metrics.method(curves) == plan.BASELINE) & curves["task"].isin(tasks)]
+    by = own.pivot_table(index=["task", "seed", "share"], columns="split", values="value")
+    by = by.reset_index().dropna(subset=["validation"])
+    best = by.loc[by.groupby(["task", "seed"])["validation"].idxmax()]
+    last = int((best["share"] == by["share"].max()).sum())
+    gap = number((best["train"] - best["validation"]).mean(), 3)
+    return [Claim("room", "counted", {"pairs": len(best), "last": last, "gap": gap})]
+
+
+def _stuck(values: pd.DataFrame) -> list[Claim]:
+    """Single-task runs that are not better than the most frequent class."""
+    own = values[values["test"] == "test"]
+    by = own.pivot_table(index=["task", "seed"], columns="method", values="value", sort=False)
+    if "majority" not in by or plan.BASELINE not in by:
+        return []
+    stuck = (by[plan.BASELINE] <= by["majority"]).groupby(level="task", sort=False).sum()
+    shown = [word("text.seeds", task=name("task", str(t)), n=n) for t, n in stuck.items() if n]
+    if not shown:
+        return [Claim("stuck", "nobody", {})]
+    return [Claim("stuck", "some", {"tasks": ", ".join(shown)})]
+
+
+def _gains(frame: pd.DataFrame) -> list[Claim]:
+    """Hard sharing's paired gain of every task, on which side of 0 it lies, and where a relative
+    gain says nothing because the baseline's value is about 0."""
+    gain = metrics.gains(frame)
+    hard, single = (gain[gain["method"] == method] for method in (HARD, plan.BASELINE))
+    by = hard.groupby("task", sort=False)["gain"].agg(statistics.interval)
+    base = single.groupby("task", sort=False)["value"].agg(statistics.interval)
+    shown = {task: name("task", str(task)) for task in by.index}
+    means = ", ".join(f"{shown[task]} {number(ci.mean, sign=True)}" for task, ci in by.items())
+    sides = {
+        "above": compare.names(shown[task] for task, ci in by.items() if ci.low > 0),
+        "below": compare.names(shown[task] for task, ci in by.items() if ci.high < 0),
+    }
+    found = [Claim("gains", "listed", {"means": means, **sides})]
+    vague = [shown[task] for task, ci in base.items() if ci.low <= 0 <= ci.high]
+    return [*found, Claim("vague", "some", {"tasks": ", ".join(vague)})] if vague else found
+
+
+def _conflict(runs: pd.DataFrame) -> list[Claim]:
+    own = runs[(metrics.method(runs) == HARD) & (runs["role"] == "final")]
+    pairs = number(100 * own["conflict"].mean())
+    return [
+        Claim("conflict", "measured", {"cosine": number(own["cosine"].mean(), 3), "pairs": pairs})
+    ]
+
+
+def _shift(values: pd.DataFrame) -> list[Claim]:
+    """How the scores change from the customary test split to another domain."""
+    mean = values.groupby(["test", "task", "method"], sort=False)["value"].mean()
+    if "gsd" not in mean.index.get_level_values("test"):
+        return []
+    change = (100 * (mean["gsd"] - mean["test"])).unstack("method", sort=False)
+    methods = [m for m in (*plan.COMPARISONS["korean_tagging"].methods, "word") if m in change]
+    lines = [
+        f"{name('task', str(task))}: "
+        + "; ".join(f"{called(m)} {number(row[m], sign=True)}" for m in methods)
+        for task, row in change.iterrows()
+    ]
+    return [Claim("shift", "gsd", {"changes": ". ".join(lines)})]

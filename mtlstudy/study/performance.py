@@ -1,59 +1,209 @@
-"""What the chapter on performance shows: the benchmarks (`mtlstudy bench`) of some machine, read and never run.
+"""The chapter on performance: the benchmarks as tables of strings under Korean headings.
 
-Nothing is computed while the book is built, since times are of one machine and one day; so this is no experiment of `base`.
-A benchmark that was not measured is an empty frame here, and every table, figure and sentence says so.
+Times are of one machine and one day, so nothing is timed while the book is built, and all but a few
+columns are ratios. A benchmark that was not measured gives tables that say so.
 """
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from importlib import import_module
+import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
 
-from mtlstudy.study import tables as shown
-from mtlstudy.bench import record
-from mtlstudy.bench import BENCHES
-from mtlstudy.study.format import NONE
-from mtlstudy.study.performance_advice import RULES, advice
-from mtlstudy.study.performance_phrases import values
-from mtlstudy.study.performance_targets import targets
+from mtlstudy.study import words
+from mtlstudy.study.benchmarks import Frames, frames, growth, origins, part, size, step_ratios
+from mtlstudy.study.format import NONE, number, power
+from mtlstudy.study.tables import Prose, prose, records
+from mtlstudy.study.words import word
 
-__all__ = ["RULES", "advice", "frames", "missing", "stamp", "targets", "values"]
-
-
-def __getattr__(name: str) -> Any:
-    """`figures` and `tables`: how the benchmarks are shown, imported when asked for."""
-    if name not in ("figures", "tables"):
-        raise AttributeError(name)
-    return import_module(f"{__name__}_{'values' if name == 'tables' else name}")
+__all__ = ["Frames", "frames", "step_ratios"]
+MODELS = ("mlp", "transformer")
+MODES = ("nash_sequential", "nash_chunked", "nash_batched")  # the simplest first
+AXES = ("K", "parameters", "length", "solver")
+Row = Mapping[str, Any]
 
 
-def frames() -> dict[str, pd.DataFrame]:
-    """Every benchmark by name, in the tidy schema of `bench.record`; empty where it was not measured."""
-    files = {name: record.source(name) for name in BENCHES}
-    return {name: pd.read_csv(file) if file.exists() else record.frame([]) for name, file in files.items()}
+def name(method: str) -> str:
+    """What a method is called; one without words, such as a peer's, keeps its own name."""
+    if "+" in method:
+        return words.label(method) if method.startswith("hard+") else words.family(method)
+    return words.name("performance", method)
 
 
-def missing(found: Mapping[str, pd.DataFrame], profile: str = "quick") -> shown.Prose:
-    """A line a benchmark that was not measured, with the command that measures it, and one a thing that a measured one left out,
-    in its own words; one line where nothing is missing."""
-    absent = "- 벤치마크 {name}: 아직 재지 않았으므로 그 부분은 비어 있다. 재는 명령: `mtlstudy bench {name} --profile {profile}`"
-    lines = [shown.prose(absent, name=name, profile=profile) for name, frame in found.items() if frame.empty]
+def problem(text: str) -> str:
+    """A model or data set, with the weighting behind it: ``yeast nash``."""
+    first, _, rest = text.partition(" ")
+    shown = words.name("performance", words.name("data_short", first))
+    weighting = words.name("weighting", rest)
+    return f"{shown} · {weighting}" if weighting != rest else shown
+
+
+def texts() -> dict[str, Any]:
+    """The words of this chapter."""
+    found: dict[str, Any] = words.load("words.ko.yml")["performance"]
+    return found
+
+
+def methods(frame: pd.DataFrame) -> list[str]:
+    """The methods of a frame: those with words in their order, then the others as they come."""
+    known, found = list(texts()), frame["method"].unique()
+    return sorted(found, key=lambda m: known.index(m) if m in known else len(known))
+
+
+def spread(row: Row, of: str = "ratio") -> str:
+    """A median with its quartiles: ``1.08 [1.05, 1.12]``; – where there is none."""
+    middle, low, high = (number(row[key], 2) for key in (of, f"{of}_low", f"{of}_high"))
+    bare = NONE in (middle, low, high) or middle == low == high
+    return middle if bare else f"{middle} [{low}, {high}]"
+
+
+def span(values: "pd.Series[float]", digits: int = 1, sign: bool = False) -> str:
+    """Smallest and largest of some values, one of them where they are alike."""
+    ends = (number(x, digits, sign=sign) for x in (values.min(), values.max()))
+    return " ~ ".join(dict.fromkeys(ends))
+
+
+def table(rows: Iterable[Mapping[str, str]]) -> pd.DataFrame:
+    """Rows under their headings (a key without words stands for itself); where there is no row, one
+    that says so."""
+    columns = texts()["columns"]
+    shown = pd.DataFrame(list(rows) or [{"result": word("performance.absent")}]).fillna(NONE)
+    return shown.rename(columns=lambda key: columns.get(key, key))
+
+
+def single(frame: pd.DataFrame) -> pd.DataFrame:
+    """Solver: µs a solve of every method by K, and its ratios to the Newton solver."""
+    own, rows = part(frame, "single"), []
+    for method in methods(own):
+        by = own[own["method"] == method].set_index("K")
+        us = {K: number(1e3 * by["ms"].get(K, math.nan), 1 if K < 9 else 0) for K in own["K"]}
+        times = {f"K = {K:g}": us[K] for K in sorted(us)}
+        rows.append({"solver": name(method), **times, "over_newton": span(by["ratio"])})
+    return table(rows)
+
+
+def batched(frame: pd.DataFrame) -> pd.DataFrame:
+    """Solver: µs a matrix where N of them are solved at once, and one by one."""
+    rows = []
+    for (K, method), by in part(frame, "batched").groupby(["K", "method"], sort=False):
+        ms = by.sort_values("batch").set_index("batch")["ms"]
+        times = {f"N = {N:g}": number(1e3 * value, 1) for N, value in ms.items()}
+        shown = word("performance.at_once") if method == "newton" else name(str(method))
+        rows.append({"solver": shown, "K": f"{K:g}", **times})
+    return table(rows)
+
+
+def stress(frame: pd.DataFrame) -> pd.DataFrame:
+    """Solver: failures over the stress Gramians by method, and the largest residual."""
+    own = part(frame, "stress").set_index("method", drop=False)
+    return table(
+        {
+            "solver": name(row["method"]),
+            **{key: number(row[key], 0) for key in ("cases", "failed", "silent")},
+            "worst": power(row["residual"]),
+        }
+        for row in records(own.loc[methods(own)])
+    )
+
+
+def step(frame: pd.DataFrame, model: str) -> pd.DataFrame:
+    """A training step of one model: time over the limit by K; at the largest K also ms, memory,
+    residual and silent failures."""
+    own, rows = part(frame, model), []
+    for method in methods(own):
+        by = records(own[own["method"] == method].sort_values("K"))
+        whole = by[-1]["K"] == own["K"].max()
+        last = by[-1] if whole else dict.fromkeys(frame.columns, math.nan)
+        rows.append(
+            {
+                "method": name(method),
+                **{f"K = {row['K']:g}": spread(row) for row in by},
+                **{key: number(last[key]) for key in ("ms", "memory_mb")},
+                "residual": power(last["residual"]),
+                "silent": number(last["silent"], 0),
+            }
+        )
+    return table(rows)
+
+
+def ratios(frame: pd.DataFrame) -> pd.DataFrame:
+    """A training step of every method of the study over hard+equal, a column a data set."""
+    own = part(frame, "methods")
+    rows: dict[str, dict[str, str]] = {}
+    for row in records(own):
+        cells = rows.setdefault(row["method"], {"method": name(row["method"])})
+        cells[problem(row["problem"])] = spread(row)
+    return table(rows.values())
+
+
+def loop(frame: pd.DataFrame) -> pd.DataFrame:
+    """The training loop: ms of a bare step, and how many times that it takes for a step."""
+    rows = []
+    for run, by in part(frame, "loop").groupby("problem", sort=False):
+        ms = by.loc[by["method"] == "step", "ms"].max()
+        times = {name(row["method"]): spread(row) for row in records(by[by["method"] != "step"])}
+        rows.append({"run": problem(str(run)), "bare": number(ms, 2), **times})
+    return table(rows)
+
+
+def shares(frame: pd.DataFrame) -> pd.DataFrame:
+    """Where the time of a run goes, in percent: raw numbers, a row a run, a column a part."""
+    own = part(frame, "shares")
+    own = own[own["method"] != "run"]
+    by = own.pivot_table(index="problem", columns="method", values="ratio", sort=False)
+    return 100 * by[[key for key in texts()["shares"] if key in by]]
+
+
+def scaling(frame: pd.DataFrame) -> pd.DataFrame:
+    """Growth by part and method: exponent ± standard error, the largest size with its time and
+    memory, and where it stopped."""
+    exponents = {(row["part"], row["method"]): row for row in records(growth(frame))}
+    rows = []
+    for axis in AXES:
+        own = part(frame, axis)
+        for method in methods(own):
+            by = own[own["method"] == method].sort_values(size(axis))
+            stopped, timed = by[by["ms"].isna()], records(by[by["ms"].notna()])
+            last = timed[-1] if timed else dict.fromkeys(frame.columns, math.nan)
+            fit = exponents.get((axis, method))
+            rows.append(
+                {
+                    "axis": word(f"performance.axes.{axis}"),
+                    "method": name(method),
+                    "exponent": NONE if fit is None else exponent(fit),
+                    "largest": number(last[size(axis)], 0),
+                    "largest_ms": number(last["ms"], 2),
+                    "largest_mb": number(last["memory_mb"]),
+                    "stopped": number(stopped[size(axis)].min(), 0) if len(stopped) else NONE,
+                }
+            )
+    return table(rows)
+
+
+def exponent(fit: Row) -> str:
+    """A row of `growth` for the eye."""
+    return f"{number(fit['exponent'], 2)} ± {number(fit['error'], 2)}"
+
+
+def missing(frames: Frames, profile: str = "quick") -> Prose:
+    """A line a benchmark that was not measured, with the command that measures it, and one a thing
+    that a measured one left out, in its own words; one line where nothing is missing."""
+    text = texts()
+    lines = [
+        prose(text["missing"], name=name, profile=profile)
+        for name, frame in frames.items()
+        if frame.empty
+    ]
     for name, origin in origins().items():
-        lines += [shown.prose("- 벤치마크 {name}에서 뺀 것: {note}.", name=name, note=note) for note in gathered(origin["notes"])]
-    return joined(lines or [shown.prose("네 벤치마크를 모두 재었고 뺀 것이 없다.")], "\n")
+        lines += [prose(text["left_out"], name=name, note=note) for note in merged(origin["notes"])]
+    return joined(lines or [prose(text["complete"])], "\n")
 
 
-def joined(lines: Sequence[shown.Prose], between: str) -> shown.Prose:
-    """Several sentences as one output."""
-    return shown.Prose(between.join(line.markdown for line in lines), "\n".join(line.plain for line in lines))
-
-
-def gathered(notes: Iterable[str]) -> list[str]:
+def merged(notes: Iterable[str]) -> list[str]:
     """The notes of a benchmark, those that differ only in where something was left out as one.
 
-    >>> gathered(["b needs c", "a is left out of mlp, K = 2: no c", "a is left out of mlp, K = 4: no c"])
+    >>> notes = [f"a is left out of mlp, K = {K}: no c" for K in (2, 4)]
+    >>> merged(["b needs c", *notes])
     ['b needs c', 'a is left out of mlp, K = 2; mlp, K = 4: no c']
     """
     places: dict[tuple[str, str], list[str]] = {}
@@ -61,22 +211,25 @@ def gathered(notes: Iterable[str]) -> list[str]:
         what, left, rest = note.partition(" is left out of ")
         where, _, why = rest.partition(": ")
         places.setdefault((what, why), []).extend([where] if left else [])
-    return [f"{what} is left out of {'; '.join(there)}: {why}" if there else what for (what, why), there in places.items()]
+    return [
+        f"{what} is left out of {'; '.join(where)}: {why}" if where else what
+        for (what, why), where in places.items()
+    ]
 
 
-def origins() -> dict[str, dict[str, Any]]:
-    """The provenance of every benchmark that was measured, by name."""
-    files = {name: file.with_suffix(".json") for name in BENCHES if (file := record.source(name)).exists()}
-    return {name: json.loads(file.read_text(encoding="utf-8")) for name, file in files.items()}
-
-
-def stamp() -> shown.Prose:
+def stamp() -> Prose:
     """The provenance of the chapter, a benchmark a line: each may be of another day and machine."""
     lines = []
     for name, origin in origins().items():
         others = {**origin["packages"], **origin["peers"]}
-        told = {**origin, "name": name, "others": ", ".join(f"{key} {value}" for key, value in others.items()) or NONE}
-        lines.append(shown.prose(
-            "*출처*({name}): 프로필 {profile}, 장치 {device}, CPU {cpu}, 코어 {cores}개 가운데 스레드 {threads}개, 날짜 {date}, "
-            "커밋 {commit}, mtlstudy {mtlstudy}, torch {torch}, Python {python}; 견준 것: {others}.", **told))  # fmt: skip
-    return joined(lines or [shown.prose("*출처*: 잰 벤치마크가 없다.")], "\n\n")
+        shown = ", ".join(f"{key} {value}" for key, value in others.items()) or NONE
+        older = {"processor": origin.get("cpu", NONE), "isa": NONE}
+        lines.append(prose(texts()["stamp"], **{**older, **origin, "name": name, "others": shown}))
+    return joined(lines or [prose(texts()["no_stamp"])], "\n\n")
+
+
+def joined(lines: Iterable[Prose], between: str) -> Prose:
+    """Several sentences as one output."""
+    given = list(lines)
+    markdown = between.join(line.markdown for line in given)
+    return Prose(markdown, "\n".join(line.plain for line in given))

@@ -1,116 +1,131 @@
 """What the study set out to reach in time, and whether the benchmarks say that it did."""
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pandas as pd
 
+from mtlstudy.study.benchmarks import Frames, part
 from mtlstudy.study.format import NONE, number
-from mtlstudy.study.performance_values import MODES, Frames, Row, name, part, problem, rows, table
+from mtlstudy.study.performance import MODELS, MODES, name, problem, table
+from mtlstudy.study.tables import records
+from mtlstudy.study.words import word
 
-CCP = ("ccp", "ccp_published", "ccp_ecos")  # the procedure as written here: its program is compiled once a K
-PUBLISHED = ("torchjd", "nash_mtl", "libmtl")  # as published: cvxpy compiles its program anew in every solution
-REACHED, MISSED, UNKNOWN = "이룸", "이루지 못함", "재지 않음"
-Measured = tuple[float, float, float, str]  # median, quartiles, of what
+CCP = ("ccp", "ccp_published", "ccp_ecos")  # as written here: its program is compiled once a K
+PUBLISHED = ("torchjd", "nash_mtl", "libmtl")  # as published: cvxpy compiles it at every solution
 
 
 class Target(NamedTuple):
-    """What the study set out to reach: its text, the bound and its unit, how it is measured."""
+    """A bound set before measuring. key: its words; unit: a word of units; rows: what is measured,
+    of which the worst row by `column` counts; to: from the column to the unit; least: whether the
+    bound is one from below."""
 
-    text: str
+    key: str
     bound: float
     unit: str
-    find: Callable[[Frames], Measured | None]
+    rows: Callable[[Frames], pd.DataFrame]
+    column: str = "ratio"
+    to: Callable[[float], float] = float
     least: bool = False
 
-    def verdict(self, found: Measured | None) -> str:
-        """Whether the median keeps to the bound; where nothing was measured, so it says."""
-        if found is None:
-            return UNKNOWN
-        return REACHED if (found[0] >= self.bound if self.least else found[0] <= self.bound) else MISSED
+    def measured(self, frames: Frames) -> dict[str, Any] | None:
+        """The row that counts, with middle, low and high in the unit; None if not measured."""
+        rows = self.rows(frames)
+        if rows.empty:
+            return None
+        of = self.column
+        worst = max(records(rows), key=lambda row: self.to(row[of]) * (-1 if self.least else 1))
+        low, high = sorted(self.to(worst[f"{of}_{end}"]) for end in ("low", "high"))
+        return {**worst, "middle": self.to(worst[of]), "low": low, "high": high}
+
+    def outcome(self, measured: dict[str, Any] | None) -> str:
+        """Whether the median keeps to the bound: reached, missed or untested."""
+        if measured is None:
+            return "untested"
+        value = measured["middle"]
+        kept = value >= self.bound if self.least else value <= self.bound
+        return "reached" if kept else "missed"
 
 
-def _of(row: Row, of: str, scale: float = 1.0, where: str = "", shift: float = 0.0) -> Measured:
-    middle, low, high = (scale * (row[key] - shift) for key in (of, f"{of}_low", f"{of}_high"))
-    return middle, low, high, where
+def solves(*methods: str, **values: Any) -> Callable[[Frames], pd.DataFrame]:
+    """Solutions of one game by these methods."""
+
+    def rows(frames: Frames) -> pd.DataFrame:
+        own = part(frames["solver"], "single", **values)
+        return own[own["method"].isin(methods)]
+
+    return rows
 
 
-def _newton(K: int) -> Callable[[Frames], Measured | None]:
-    def find(frames: Frames) -> Measured | None:
-        own = rows(part(frames["solver"], "single", method="newton", K=K))
-        return _of(own[0], "ms", 1e3, f"K = {K}") if own else None
-
-    return find
+def batches(frames: Frames) -> pd.DataFrame:
+    """The largest batch of games."""
+    own = part(frames["solver"], "batched", method="newton", K=5)
+    return own[own["batch"] == own["batch"].max()]
 
 
-def _batch(frames: Frames) -> Measured | None:
-    own = rows(part(frames["solver"], "batched", method="newton", K=5))
-    row = max(own, key=lambda r: r["batch"], default=None)
-    return None if row is None else _of(row, "ms", 1e3, f"K = 5, 행렬 {row['batch']:g}개")
+def steps(model: str) -> Callable[[Frames], pd.DataFrame]:
+    """At every K the fastest way to differentiate."""
+
+    def rows(frames: Frames) -> pd.DataFrame:
+        own = part(frames["step"], model)
+        own = own[own["method"].isin(MODES)]
+        best: pd.DataFrame = own.loc[own.groupby("K")["ratio"].idxmin().tolist()]
+        return best
+
+    return rows
 
 
-def _over(methods: tuple[str, ...]) -> Callable[[Frames], Measured | None]:
-    def find(frames: Frames) -> Measured | None:
-        own = part(frames["solver"], "single")
-        row = min(rows(own[own["method"].isin(methods)]), key=lambda r: r["ratio"], default=None)
-        return None if row is None else _of(row, "ratio", where=f"가장 적은 곳: K = {row['K']:g}, {name(row['method'])}")
-
-    return find
-
-
-def _step(model: str) -> Callable[[Frames], Measured | None]:
-    def find(frames: Frames) -> Measured | None:
-        best = [min(own, key=lambda r: r["ratio"]) for _, own in by_K(part(frames["step"], model)) if own]
-        row = max(best, key=lambda r: r["ratio"], default=None)
-        return None if row is None else _of(row, "ratio", where=f"가장 많은 곳: K = {row['K']:g}, {MODES[row['method']]}")
-
-    return find
-
-
-def by_K(own: pd.DataFrame) -> Iterator[tuple[float, list[dict[str, Any]]]]:
-    """Every K with its rows of the three ways to differentiate."""
-    for K, by in own.groupby("K"):
-        yield float(str(K)), rows(by[by["method"].isin(MODES)])
-
-
-def _loop(frames: Frames) -> Measured | None:
-    row = max(rows(part(frames["train"], "loop", method="loop_full")), key=lambda r: r["ratio"], default=None)
-    return None if row is None else _of(row, "ratio", 100, f"가장 많은 곳: {problem(row['problem'])}", shift=1.0)
-
-
-def jobs(frames: Frames) -> Measured | None:
-    """How many times as fast two jobs at once are as one."""
-    for row in rows(part(frames["train"], "jobs", method="jobs_2")):
-        return 1 / row["ratio"], 1 / row["ratio_high"], 1 / row["ratio_low"], problem(row["problem"])
-    return None
+def trained(kind: str, method: str) -> Callable[[Frames], pd.DataFrame]:
+    """Rows of the benchmark of whole runs."""
+    return lambda frames: part(frames["train"], kind, method=method)
 
 
 TARGETS = (
-    Target("풀이 하나의 시간, K = 2", 30, "µs", _newton(2)),
-    Target("풀이 하나의 시간, K = 11", 150, "µs", _newton(11)),
-    Target("풀이 하나의 시간, K = 40", 500, "µs", _newton(40)),
-    Target("한 묶음으로 풀 때 행렬 하나의 시간", 10, "µs", _batch),
-    Target("이 연구가 다시 짠 CCP의 시간 / 뉴턴의 시간", 100, "배", _over(CCP), least=True),
-    Target("공개된 코드의 CCP의 시간 / 뉴턴의 시간", 100, "배", _over(PUBLISHED), least=True),
-    Target("Transformer의 내쉬 단계 / 한계", 1.10, "배", _step("transformer")),
-    Target("MLP의 내쉬 단계 / 한계", 1.3, "배", _step("mlp")),
-    Target("학습 루프가 단계에 더하는 시간(full 프로필의 일정)", 10, "%", _loop),
-    Target("두 작업을 함께 돌릴 때의 속도(프로세스를 띄운 뒤)", 1.7, "배", jobs, least=True),
+    *(
+        Target(f"solver_{K}", bound, "us", solves("newton", K=K), "ms", lambda ms: 1e3 * ms)
+        for K, bound in ((2, 30), (11, 150), (40, 500))
+    ),
+    Target("batch", 10, "us", batches, "ms", lambda ms: 1e3 * ms),
+    Target("over_ccp", 100, "times", solves(*CCP), least=True),
+    Target("over_published", 100, "times", solves(*PUBLISHED), least=True),
+    Target("transformer", 1.10, "times", steps("transformer")),
+    Target("mlp", 1.3, "times", steps("mlp")),
+    Target("loop", 10, "percent", trained("loop", "loop_full"), to=lambda x: 100 * (x - 1)),
+    Target("jobs", 1.7, "times", trained("jobs", "jobs_2"), to=lambda x: 1 / x, least=True),
 )
 
 
 def targets(frames: Frames) -> pd.DataFrame:
-    """Target, measured (median and quartiles), where, and whether it was reached."""
-    cells = []
+    """Table: target, bound, measured with quartiles, verdict, and where the worst was."""
+    rows = []
     for target in TARGETS:
-        found = target.find(frames)
-        digits = 2 if target.bound < 5 else 1
-        middle, low, high = (number(x, digits) for x in (found or 3 * (math.nan,))[:3])
-        bound = f"{number(target.bound, 2 if target.bound < 5 else 0)} {target.unit} {'이상' if target.least else '이하'}"
-        cells.append(
-            {"목표": target.text, "기준": bound, "측정": NONE if found is None else f"{middle} {target.unit}",
-             "판정": target.verdict(found), "사분위 범위": NONE if NONE in (low, high) else f"{low} ~ {high}",
-             "조건": found[3] if found else NONE}
-        )  # fmt: skip
-    return table(cells)
+        found, few = target.measured(frames), target.bound < 5
+        unit = word(f"performance.units.{target.unit}")
+        bound = number(target.bound, 2 if few else 0)
+        cells = dict.fromkeys(("measured", "quartiles", "where"), NONE)
+        if found is not None:
+            middle, low, high = (
+                number(found[k], 2 if few else 1) for k in ("middle", "low", "high")
+            )
+            cells = {"measured": f"{middle} {unit}", "where": where(found)}
+            cells["quartiles"] = NONE if NONE in (low, high) else f"{low} ~ {high}"
+        rows.append(
+            {
+                "target": word(f"performance.targets.{target.key}"),
+                "bound": word(
+                    f"performance.{'least' if target.least else 'most'}", bound=f"{bound} {unit}"
+                ),
+                "verdict": word(f"performance.verdicts.{target.outcome(found)}"),
+                **cells,
+            }
+        )
+    return table(rows)
+
+
+def where(row: dict[str, Any]) -> str:
+    """Of what a row is: the run, K, size of the batch, method."""
+    whole = row["part"] in ("loop", "jobs")
+    facts = [problem(row["problem"])] if whole else [f"K = {row['K']:g}"]
+    facts += [f"N = {row['batch']:g}"] if row["part"] == "batched" else []
+    facts += [name(row["method"])] if row["part"] in ("single", *MODELS) else []
+    return ", ".join(facts)

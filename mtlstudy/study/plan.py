@@ -5,17 +5,25 @@ workflow, the tables of README, book and paper, the tests.
 To publish a further weighting is one name in `WEIGHTINGS`, a further family one in `FAMILIES`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from mtlstudy.errors import unknown
+from mtlstudy.errors import InputError, unknown
 from mtlstudy.registry import entry
 from mtlstudy.training.config import RunConfig
 from mtlstudy.training.tune import Budget
 
 BASELINE = "single_task+equal"
-WEIGHTINGS = ("equal", "scale_invariant", "uncertainty", "static", "equal_norm", "nash", "block_nash")
+WEIGHTINGS = (
+    "equal",
+    "scale_invariant",
+    "uncertainty",
+    "static",
+    "equal_norm",
+    "nash",
+    "block_nash",
+)
 FAMILIES = (
     "single_task",
     "hard",
@@ -80,7 +88,10 @@ class Comparison(NamedTuple):
 
 
 KOREAN = (BASELINE, "hard+equal", "hard+nash")
-KOREAN_DECLARED = {"hard_single": ("hard+equal", BASELINE), "nash_equal": ("hard+nash", "hard+equal")}
+KOREAN_DECLARED = {
+    "hard_single": ("hard+equal", BASELINE),
+    "nash_equal": ("hard+nash", "hard+equal"),
+}
 COMPARISONS: Mapping[str, Comparison] = {
     "weightings": Comparison(
         ("multi_mnist", "yeast"),
@@ -153,25 +164,55 @@ class Cell(NamedTuple):
         return None if other is None else self._replace(method=other)
 
 
-def cells(profile: str, comparison: str = "", data: str = "") -> Iterator[Cell]:
-    """Every cell of the plan once, those of one comparison or data set if named.
-
-    Data sets whose files are not on this machine are left out, and so are families that make no
-    sense over a data set's tasks (see `mtlstudy.study.results.refusal`).
+def cells(profile: str, comparison: str = "") -> list[Cell]:
+    """Every cell of the plan once, or those of one comparison.
 
     Raises:
         InputError: an unknown profile or comparison.
     """
+    names = [comparison] if comparison else list(COMPARISONS)
+    return list(dict.fromkeys(cell for name in names for cell in select(name, profile)))
+
+
+def select(comparison: str, profile: str, data: str = "", methods: str = "") -> list[Cell]:
+    """The cells of a comparison, or of other data sets and methods, given with commas between.
+
+    Raises:
+        InputError: an unknown profile, comparison, data set or method.
+    """
     if profile not in PROFILES:
         raise unknown("profile", profile, PROFILES)
-    if comparison and comparison not in COMPARISONS:
+    if comparison not in COMPARISONS:
         raise unknown("comparison", comparison, COMPARISONS)
-    names = [comparison] if comparison else list(COMPARISONS)
-    seen = dict.fromkeys(
-        Cell(name, method, profile)
-        for each in names
-        for name in COMPARISONS[each].data
-        for method in COMPARISONS[each].methods
-        if data in ("", name) and entry("data", name).available()
-    )
-    yield from seen
+    chosen = _listed(methods) or list(COMPARISONS[comparison].methods)
+    for method in chosen:
+        sharing, plus, weighting = method.partition("+")
+        entry("sharing", sharing)
+        if not plus:
+            allowed = "sharing+weighting, such as hard+nash"
+            raise InputError(f"methods = {method!r}: allowed: {allowed}")
+        entry("weighting", weighting)
+    if methods and BASELINE not in chosen:
+        chosen = [BASELINE, *chosen]  # what gains are relative to
+    sets = data_sets(comparison, data)
+    return [Cell(name, method, profile) for name in sets for method in chosen]
+
+
+def data_sets(comparison: str, data: str = "") -> list[str]:
+    """The data sets of a comparison, or those named. `InputError` for an unknown one."""
+    named = _listed(data) or list(COMPARISONS[comparison].data)
+    for name in named:
+        entry("data", name)
+    return named
+
+
+def place(method: str) -> tuple[int, int, str]:
+    """Where a method stands in tables and figures: by sharing, then by weighting, then by name."""
+    sharing, _, weighting = method.partition("+")
+    first = FAMILIES.index(sharing) if sharing in FAMILIES else len(FAMILIES)
+    second = WEIGHTINGS.index(weighting) if weighting in WEIGHTINGS else len(WEIGHTINGS)
+    return first, second, method
+
+
+def _listed(text: str) -> list[str]:
+    return [name for name in (part.strip() for part in text.split(",")) if name]

@@ -1,106 +1,373 @@
-"""Where an experiment's results lie, and when they are computed anew.
+"""The results of a comparison as tidy frames: from the run store, from what is published, or
+trained now.
 
-An experiment is a module here with `run(profile)` → one frame, or several by name; `values(*frames)` → nested dict of strings for
-the texts; `SOURCES`, the modules beside its own whose code it rests on; `studies(profile)`, the study records it reads; where its
-data may be missing also `present()`, which of them are there.
-`_build/results/<profile>/` holds its csv files (in the experiment's order, fixed float format: a diff reads) and values.json.
+A run is looked for by its identity in `runs/` first, then in book/results/<profile>/ (a row a run
+and task), and only what is in neither is trained. So a book is built in minutes from what was
+published, and a further data set or method trains just what it needs.
 """
 
 import json
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from hashlib import sha256
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
+import torch
+from torch import Tensor
+from tqdm import tqdm
 
-from mtlstudy.training import store as runs
-from mtlstudy.study import tables
-from mtlstudy.training.config import PROFILES, resolve_device, source_digests
-from mtlstudy.errors import unknown
+from mtlstudy.data import _hub as hub
+from mtlstudy.errors import InputError, unknown
+from mtlstudy.registry import entry
+from mtlstudy.study import plan, rows
+from mtlstudy.study.plan import Cell
+from mtlstudy.training import store, tune
+from mtlstudy.training.build import build
+from mtlstudy.training.config import RunConfig
+from mtlstudy.training.evaluation import mean
+from mtlstudy.training.settings import parse_seeds
 
-EXPERIMENTS = ("solver", "toy", "comparison", "sharing", "korean")
+log = logging.getLogger("mtlstudy")
 PUBLISHED = Path("book/results")
-VOLATILE = ["seconds", "search_seconds", "ms_per_step", "device", "date", "run_id"]  # differ between machines and days
+KEYS = ["data", "sharing", "weighting", "seed"]
 
 
-def folder(profile: str) -> Path:
-    """Where a profile's computed results lie."""
-    if profile not in PROFILES:
-        raise unknown("profile", profile, PROFILES)
-    return runs.root().parent / "_build" / "results" / profile
+class Results(NamedTuple):
+    """The frames of one comparison; see `mtlstudy.study.rows` for the columns of those with a row a
+    run. metrics: long, with a column ``split``; refused: data, sharing, reason; missing: data,
+    source, split, megabytes, said."""
+
+    metrics: pd.DataFrame
+    runs: pd.DataFrame
+    weights: pd.DataFrame
+    curves: pd.DataFrame
+    learned: pd.DataFrame
+    further: pd.DataFrame
+    confusion: pd.DataFrame
+    refused: pd.DataFrame
+    missing: pd.DataFrame
+    profile: str
+    comparison: str
 
 
-def experiment(name: str) -> ModuleType:
-    """The module of an experiment; `InputError` with the nearest spelling for an unknown one."""
-    if name not in EXPERIMENTS:
-        raise unknown("experiment", name, EXPERIMENTS)
-    return import_module(f"mtlstudy.experiments.{name}")
+@cache
+def published(profile: str) -> Mapping[str, pd.DataFrame]:
+    """The published tables of runs; empty ones where nothing is published yet."""
+    folder, tables = PUBLISHED / profile, {}
+    for name, columns in rows.TABLES.items():
+        file = folder / f"{name}.csv"
+        frame = pd.read_csv(file, dtype={"run_id": str}) if file.exists() else None
+        tables[name] = pd.DataFrame(columns=list(columns)) if frame is None else frame
+    return tables
 
 
-def table(name: str, profile: str = "quick") -> pd.DataFrame:
-    """A table of an experiment, such as "solver" or "comparison_runs"; computed first where it is missing or stale."""
-    place, owner = folder(profile), name.split("_")[0]
-    module = experiment(owner)
-    mark = place / f"{owner}.json"
-    if not mark.exists() or json.loads(mark.read_text())["rests_on"] != _rests_on(owner, profile):
-        found = module.run(profile)
-        frames: Mapping[str, pd.DataFrame] = found if isinstance(found, dict) else {owner: found}
-        for part, frame in frames.items():
-            runs.write(place / f"{part}.csv", frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
-        written = [pd.read_csv(place / f"{part}.csv") for part in frames]  # texts quote what is in the files
-        origin = provenance(profile, written)
-        tables.merge_values(place / "values.json", owner, module.values(*written))
-        tables.merge_values(place / "values.json", "provenance", origin)
-        runs.write(mark, runs.canonical({"rests_on": _rests_on(owner, profile), "provenance": origin, "tables": sorted(frames)}))
-    file = place / f"{name}.csv"
-    if not file.exists():
-        raise unknown("table", name, json.loads(mark.read_text())["tables"])
-    return pd.read_csv(file)
+def is_local(config: RunConfig) -> bool:
+    """Whether the run store has the finished run."""
+    return store.load_run(store.root() / config.run_id) is not None
 
 
-def _rests_on(owner: str, profile: str) -> dict[str, str]:
-    """Digests of the code and of the study records that an experiment's results rest on, and which of its data were there."""
-    module = experiment(owner)
-    files = {name: runs.root() / "studies" / f"{name}.json" for name in module.studies(profile)}
-    digests = {name: sha256(file.read_bytes()).hexdigest()[:16] for name, file in files.items() if file.exists()}
-    there: dict[str, str] = getattr(module, "present", dict)()
-    return {**source_digests(f"experiments.{owner}", *module.SOURCES), **digests, **there}
+def is_published(config: RunConfig, profile: str) -> bool:
+    """Whether the run is among the published ones."""
+    return config.run_id in set(published(profile)["runs"]["run_id"])
 
 
-def values(profile: str = "quick") -> dict[str, Any]:
-    """What the texts of a profile quote: experiment → nested strings, and "provenance"."""
-    found: dict[str, Any] = json.loads((folder(profile) / "values.json").read_text(encoding="utf-8"))
-    return found
+def ensure(configs: Sequence[RunConfig], profile: str, jobs: int = 1) -> None:
+    """Train what is neither in the store nor published, with a progress bar."""
+    left = [c for c in configs if not is_local(c) and not is_published(c, profile)]
+    if jobs > 1:
+        tune.train(left, jobs=jobs)
+        return
+    for config in tqdm(left, desc="training", disable=not left, leave=False):
+        tune.train([config], progress=False)
 
 
-def provenance(profile: str, written: list[pd.DataFrame]) -> dict[str, Any]:
-    """Under what the results came about: profile, seeds, device, date (UTC), versions, commit."""
-    devices = sorted({d for frame in written if "device" in frame for d in frame["device"].dropna()})
-    seeds = list(range(PROFILES[profile].seeds))
-    here = runs.provenance(resolve_device("auto"))
-    return {**here, "profile": profile, "seeds": seeds, "device": ", ".join(devices) or here["device"],
-            "date": datetime.now(UTC).strftime("%Y-%m-%d")}  # fmt: skip
+def collect(configs: Iterable[RunConfig], profile: str) -> dict[str, pd.DataFrame]:
+    """The tables of runs that are there, each with its run's method and seed; store before
+    published. Those that are nowhere are left out."""
+    local: dict[str, list[dict[str, Any]]] = {name: [] for name in rows.TABLES}
+    order: dict[str, RunConfig] = {config.run_id: config for config in configs}
+    for run_id in order:
+        run = store.load_run(store.root() / run_id)
+        if run is not None:
+            for name, lines in rows.of(run).items():
+                local[name] += lines
+    fresh = {line["run_id"] for line in local["runs"]}
+    tables = {}
+    for name, columns in rows.TABLES.items():
+        old = published(profile)[name]
+        old = old[old["run_id"].isin(order.keys() - fresh)]
+        new = pd.DataFrame(local[name], columns=None if name in rows.WIDE else list(columns))
+        parts = [part for part in (old, new) if len(part)]
+        frame = pd.concat(parts, ignore_index=True) if parts else new.reindex(columns=columns)
+        place = {run_id: i for i, run_id in enumerate(order)}
+        frame = frame.sort_values("run_id", key=lambda ids: ids.map(place), kind="stable")
+        head = pd.DataFrame(
+            {
+                "data": [order[i].data for i in frame["run_id"]],
+                "sharing": [order[i].sharing for i in frame["run_id"]],
+                "weighting": [order[i].weighting for i in frame["run_id"]],
+                "seed": [order[i].seed for i in frame["run_id"]],
+            },
+            index=frame.index,
+        )
+        rest = frame.drop(columns=[c for c in head if c in frame])
+        tables[name] = pd.concat([head, rest], axis=1).reset_index(drop=True)
+    return tables
 
 
-def compare(profile: str, tolerance: float = 1e-3) -> list[str]:
-    """Computed against published tables, a line a table: identical, or how many numbers differ by more than the tolerance
-    (relative), columns of time apart."""
+class Resolved(NamedTuple):
+    """A cell's runs: those of tuning, what was selected, and the reported ones."""
+
+    tuning: list[RunConfig]
+    selected: tune.Candidate
+    reported: list[RunConfig]
+
+
+def scores(configs: Sequence[RunConfig], profile: str) -> list[float]:
+    """The validation score of every run, to the last bit as it was selected by."""
+    runs = collect(configs, profile)["runs"].set_index("run_id")["score"]
+    return [float(runs[config.run_id]) for config in configs]
+
+
+def resolve(
+    cell: Cell, seeds: Sequence[int] | None = None, *, jobs: int = 1, train: bool = True
+) -> Resolved:
+    """What a cell consists of; its tuning runs are trained first where they are missing.
+
+    Raises:
+        InputError: `train` is False and a tuning run is missing.
+    """
+    config, budget = cell.config, plan.PROFILES[cell.profile].budget
+    seeds = range(budget.seeds) if seeds is None else seeds
+    if cell.like is not None:
+        other = resolve(cell.like, seeds, jobs=jobs, train=train)
+        return Resolved([], other.selected, tune.reported(config, other.selected, seeds))
+    groups = tune.tuning(config, budget)
+    flat = [run for _, group in groups for run in group]
+    if train:
+        ensure(flat, cell.profile, jobs)
+    elif not all(is_local(run) or is_published(run, cell.profile) for run in flat):
+        raise InputError(f"{cell.name}: its tuning runs are not finished")
+    if groups:
+        values = iter(scores(flat, cell.profile))
+        means = [mean([next(values) for _ in group]) for _, group in groups]
+        selected = tune.select([each for each, _ in groups], means)
+    else:
+        selected = tune.candidates(config, budget)[0]
+    return Resolved(flat, selected, tune.reported(config, selected, seeds))
+
+
+def refusal(cell: Cell) -> str:
+    """Why the sharing family makes no sense over these tasks, in its own words; "" where it does.
+
+    Raises:
+        InputError: the model cannot be built for another reason.
+    """
+    known = _refused(cell.profile)
+    sharing = cell.method.partition("+")[0]
+    if (cell.data, sharing) in known:
+        return known[cell.data, sharing]
+    config = cell.config
+    runs = published(cell.profile)["runs"]
+    if ((runs["data"] == cell.data) & (runs["sharing"] == sharing)).any():
+        return ""
+    begin = f"sharing = {config.sharing!r}: "
+    try:
+        build(config)
+    except InputError as error:
+        if not str(error).startswith(begin):
+            raise
+        return str(error).removeprefix(begin)
+    return ""
+
+
+@cache
+def _refused(profile: str) -> dict[tuple[str, str], str]:
+    file = PUBLISHED / profile / "refused.csv"
+    frame = (
+        pd.read_csv(file) if file.exists() else pd.DataFrame(columns=["data", "sharing", "reason"])
+    )
+    columns = (frame[name].astype(str) for name in ("data", "sharing", "reason"))
+    return {(data, sharing): reason for data, sharing, reason in zip(*columns, strict=True)}
+
+
+def usable(cell: Cell) -> bool:
+    """Whether a cell's runs can be had: its data are on this machine, or it is published."""
+    if entry("data", cell.data).available():
+        return True
+    try:
+        resolved = resolve(cell, train=False)
+    except InputError:
+        return False
+    return all(is_local(c) or is_published(c, cell.profile) for c in resolved.reported)
+
+
+def load(
+    comparison: str, profile: str = "quick", data: str = "", methods: str = "", seeds: str = ""
+) -> Results:
+    """The results of a comparison of the plan; what is missing is trained.
+
+    data, methods: names with commas between, of the plan or any others ("diabetes",
+    "hard+nash,mmoe+equal"), in place of the comparison's; seeds: "0-2" in place of the profile's.
+
+    Raises:
+        InputError: an unknown comparison, profile, data set, method or seed.
+    """
+    chosen = [cell for cell in plan.select(comparison, profile, data, methods) if usable(cell)]
+    numbers = parse_seeds(seeds) if seeds else None
+    refused, configs = [], list[RunConfig]()
+    for cell in chosen:
+        reason = refusal(cell)
+        if reason:
+            sharing = cell.method.partition("+")[0]
+            refused.append({"data": cell.data, "sharing": sharing, "reason": reason})
+            continue
+        resolved = resolve(cell, numbers)
+        ensure(resolved.reported, profile)
+        configs += [*resolved.tuning, *resolved.reported]
+    tables = collect(configs, profile)
+    lost = [
+        name for name in plan.data_sets(comparison, data) if name not in {c.data for c in chosen}
+    ]
+    return Results(
+        rows.melted_metrics(tables["metrics"], tables["runs"]),
+        tables["runs"],
+        rows.melted(tables["weights"], "weight"),
+        rows.melted(tables["curves"], "value"),
+        tables["learned"],
+        tables["further"],
+        tables["confusion"],
+        pd.DataFrame(refused, columns=["data", "sharing", "reason"]),
+        pd.DataFrame(missing(lost), columns=["data", "source", "split", "megabytes", "said"]),
+        profile,
+        comparison,
+    )
+
+
+def missing(data_sets: Sequence[str]) -> list[dict[str, str]]:
+    """A record a split that is nowhere: data, source, split, megabytes of the source's download,
+    and what the loader says."""
+    return [
+        {
+            "data": name,
+            "source": str(source),
+            "split": split,
+            "megabytes": f"{source.megabytes:g}",
+            "said": said,
+        }
+        for name in data_sets
+        for source, split, said in hub.missing(*entry("data", name).sources)
+    ]
+
+
+def gramians(data: str, profile: str, weighting: str = "nash") -> list[Tensor]:
+    """Recorded Gramians of the reported hard-sharing runs, summed over blocks, in training order: a
+    tensor (steps, K, K) a seed. Runs that are not in the store are trained."""
+    resolved = resolve(Cell(data, f"hard+{weighting}", profile))
+    recorded = []
+    for run in tune.train(resolved.reported, progress=False):
+        lines = [line["gramian"] for line in run.observations() if line["gramian"]]
+        recorded.append(torch.tensor(lines, dtype=torch.float64).sum(1))
+    return recorded
+
+
+def computed(name: str, profile: str) -> dict[str, pd.DataFrame]:
+    """The tables of what is computed beside runs (`plan.COMPUTED`): those built here, then those
+    published, of the module's present VERSION; computed anew otherwise.
+
+    Raises:
+        InputError: an unknown name.
+    """
+    if name not in plan.COMPUTED:
+        raise unknown("computed", name, plan.COMPUTED)
+    module = import_module(f"mtlstudy.study.{name}")
+    built = store.build_folder() / "results" / profile
+    for folder in (built, PUBLISHED / profile):
+        file = folder / f"{name}.json"
+        if file.exists():
+            origin = json.loads(file.read_text(encoding="utf-8"))
+            if origin["version"] == module.VERSION:
+                return {table: pd.read_csv(folder / f"{table}.csv") for table in origin["tables"]}
+    frames: dict[str, pd.DataFrame] = module.compute(profile)
+    for table, frame in frames.items():
+        text = frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+        store.write(built / f"{table}.csv", text)
+    origin = {
+        "version": module.VERSION,
+        "tables": sorted(frames),
+        "provenance": store.provenance("cpu"),
+    }
+    store.write(built / f"{name}.json", store.canonical(origin))
+    return {table: pd.read_csv(built / f"{table}.csv") for table in frames}
+
+
+def origin(name: str, profile: str) -> dict[str, Any]:
+    """Under what the tables of `computed` were made, for `tables.stamp`; they have no seeds."""
+    computed(name, profile)
+    version = import_module(f"mtlstudy.study.{name}").VERSION
+    for folder in (store.build_folder() / "results" / profile, PUBLISHED / profile):
+        file = folder / f"{name}.json"
+        found = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        if found.get("version") == version:
+            return {"profile": profile, "seeds": "–", **found["provenance"]}
+    raise InputError(f"{name}: neither computed nor published")
+
+
+def provenance(runs: pd.DataFrame, profile: str) -> dict[str, Any]:
+    """Under what some runs were made, for `tables.stamp`: profile, seeds, and what they differ in
+    joined by commas."""
+    final = runs[runs["role"] == "final"] if "role" in runs else runs
+    names = rows.ORIGIN
+    joined = {n: ", ".join(sorted(set(final[n].dropna().astype(str)))) for n in names}
+    return {"profile": profile, "seeds": sorted({int(seed) for seed in final["seed"]}), **joined}
+
+
+def train(cells: Sequence[Cell], jobs: int = 1) -> list[str]:
+    """Train what cells of the plan lack, a data set after another: tuning, then reported seeds; a
+    line a data set. Data sets that are not on this machine are left out, and said so.
+
+    Raises:
+        InputError: jobs < 1, a corrupt run folder, or a worker that died.
+    """
     lines = []
-    for file in sorted((PUBLISHED / profile).glob("*.csv")):
-        mine = folder(profile) / file.name
-        if not mine.exists():
-            lines.append(f"{file.name}: not computed here yet")
+    for name in dict.fromkeys(cell.data for cell in cells):
+        group = [cell for cell in cells if cell.data == name]
+        if not entry("data", name).available():
+            lines.append(f"{name}: its files are not on this machine (`mtlstudy data {name}`)")
             continue
-        a, b = (pd.read_csv(path).drop(columns=VOLATILE, errors="ignore") for path in (file, mine))
-        if a.shape != b.shape or list(a) != list(b):
-            lines.append(f"{file.name}: {a.shape} published, {b.shape} here")
-            continue
-        numbers = a.select_dtypes("number").columns
-        far = ((a[numbers] - b[numbers]).abs() > tolerance * a[numbers].abs().clip(lower=1e-9)).to_numpy().sum()
-        words = (a.drop(columns=numbers).fillna("") != b.drop(columns=numbers).fillna("")).to_numpy().sum()
-        lines.append(f"{file.name}: {far} of {a[numbers].size} numbers and {words} words differ from the published ones")
+        group = [cell for cell in group if not refusal(cell)]
+        profile = group[0].profile
+        budget = plan.PROFILES[profile].budget
+        tried = [run for cell in group if cell.like is None
+                 for _, runs in tune.tuning(cell.config, budget) for run in runs]  # fmt: skip
+        ensure(sorted(tried, key=lambda c: c.seed), profile, jobs)
+        final = [run for cell in group for run in resolve(cell, jobs=jobs).reported]
+        ensure(sorted(final, key=lambda c: c.seed), profile, jobs)
+        lines.append(f"{name}: {len(group)} methods, {len(tried)} + {len(final)} runs are there")
     return lines
+
+
+def progress(profile: str) -> str:
+    """How much of the plan is done, in a line."""
+    done = total = 0
+    budget = plan.PROFILES[profile].budget
+    for cell in plan.cells(profile):
+        if _known_refusal(cell):
+            continue
+        trials = 0 if cell.like else budget.trials * budget.tuning_seeds
+        total += trials + budget.seeds
+        tuned = [] if cell.like else [r for _, g in tune.tuning(cell.config, budget) for r in g]
+        done += sum(is_local(run) or is_published(run, profile) for run in tuned)
+        try:
+            reported = resolve(cell, train=False).reported
+        except InputError:
+            continue
+        done += sum(is_local(run) or is_published(run, profile) for run in reported)
+    return f"profile {profile}: {done} of {total} runs done, in the store or published"
+
+
+def _known_refusal(cell: Cell) -> bool:
+    return (cell.data, cell.method.partition("+")[0]) in _refused(cell.profile)

@@ -1,13 +1,15 @@
-"""Statistics over paired seeds, with what few seeds can and cannot show said as a value.
+"""Statistics over paired seeds, with what few seeds can and cannot show given as a value.
 
-- A bootstrap interval of n values never leaves their range, so it cannot hold more than the level ``attainable_level(n)`` =
-  1 - 2^(1-n) (the coverage of the median by the range): 75 % for 3 seeds, 93.75 % for 5; 95 % needs 6. Below that the range
-  itself is given, with its level: a BCa interval of 3 values has only 10 distinct resamples to choose its ends from, and a
-  rounding error in the last digit moves them.
-- A two-sided Wilcoxon test of n pairs cannot give less than ``smallest_p(n)`` = 2^(1-n): .25 for 3 seeds.
+- A bootstrap interval of n values never leaves their range, so it cannot hold more than the level
+  ``attainable_level(n)`` = 1 - 2^(1-n) (the coverage of the median by the range): 75 % for 3 seeds,
+  93.75 % for 5; 95 % needs 6. Below that the range itself is given, with its level: a BCa interval
+  of 3 values has only 10 distinct resamples to choose its ends from, and a rounding error in the
+  last digit moves them.
+- A two-sided Wilcoxon test of n pairs cannot give less than ``smallest_p(n)`` = 2^(1-n): .25 for 3.
 
-Sources: Efron, JASA 1987 (BCa); Wilcoxon, Biometrics Bulletin 1945; Holm, Scand. J. Statistics 1979; Demsar, JMLR 2006
-(Friedman and Nemenyi over data sets); Hedges, J. Educational Statistics 1981; Brown & Forsythe, JASA 1974.
+Sources: Efron, JASA 1987 (BCa); Wilcoxon, Biometrics Bulletin 1945; Holm, Scand. J. Statistics
+1979; Demsar, JMLR 2006 (Friedman and Nemenyi over data sets); Hedges, J. Educational Statistics
+1981.
 """
 
 import warnings
@@ -20,17 +22,24 @@ from scipy import stats
 
 from mtlstudy.errors import InputError
 
+ALPHA = 0.05
+"""Below this a p-value, corrected by Holm's method, is called significant."""
 ENOUGH_DATA_SETS = 8
+COMPARED = (
+    *("comparison", "a", "b", "n", "difference", "low", "high", "level", "kind"),
+    *("effect", "p", "smallest_p"),
+)
 
 
 @dataclass(frozen=True)
 class Interval:
     """A mean with its interval. ``kind`` says what the interval is:
 
-    "bca": bias-corrected and accelerated bootstrap; "range": so few values that no bootstrap interval can hold the nominal
-    level, the smallest and the largest value; "equal": all values agree, the interval is that point and says nothing of the
-    spread; "none": fewer than two values, low and high are NaN. ``level`` is the level it can hold: the nominal one, or for a
-    range what n values give.
+    "bca": bias-corrected and accelerated bootstrap; "range": so few values that no bootstrap
+    interval can hold the nominal level, the smallest and the largest value; "equal": all values
+    agree, the interval is that point and says nothing of the spread; "none": fewer than two values,
+    low and high are NaN. ``level`` is the level it can hold: the nominal one, or for a range what n
+    values give.
     """
 
     mean: float
@@ -43,9 +52,10 @@ class Interval:
 
 @dataclass(frozen=True)
 class Friedman:
-    """Friedman test over data sets with Nemenyi's critical difference of mean ranks (rank 1 = best).
+    """Friedman test over data sets, with Nemenyi's critical difference of mean ranks (1 = best).
 
-    ``warning`` is not empty when there are fewer than 8 data sets; ``left_out`` names methods without a value on some.
+    ``warning`` is not empty when there are fewer than 8 data sets; ``left_out`` names methods
+    without a value on some.
     """
 
     statistic: float
@@ -53,7 +63,6 @@ class Friedman:
     data_sets: int
     mean_ranks: pd.Series
     critical_difference: float
-    nemenyi: pd.DataFrame
     warning: str
     left_out: tuple[str, ...]
 
@@ -76,10 +85,13 @@ def smallest_p(n: int) -> float:
     return min(1.0, 2.0 ** (1 - n))
 
 
-def interval(values: Iterable[float], *, level: float = 0.95, resamples: int = 9999, seed: int = 0) -> Interval:
-    """BCa bootstrap interval of the mean of the finite values; for paired data pass the differences of the pairs.
+def interval(
+    values: Iterable[float], *, level: float = 0.95, resamples: int = 9999, seed: int = 0
+) -> Interval:
+    """BCa bootstrap interval of the mean of the finite values, for pairs of their differences.
 
-    The range of the values where they are too few for the level (fewer than 6 for 95 %); see `Interval`.
+    The range of the values where they are too few for the level (fewer than 6 for 95 %); see
+    `Interval`.
 
     Raises:
         InputError: level is not between 0 and 1.
@@ -90,15 +102,19 @@ def interval(values: Iterable[float], *, level: float = 0.95, resamples: int = 9
     x = x[np.isfinite(x)]
     n = len(x)
     if n < 2:
-        return Interval(float(x.mean()) if n else np.nan, np.nan, np.nan, n, attainable_level(n), "none")
+        only = float(x[0]) if n else np.nan
+        return Interval(only, np.nan, np.nan, n, attainable_level(n), "none")
     mean, most = float(x.mean()), min(level, attainable_level(n))
     if np.ptp(x) <= 1e-12 * max(1.0, float(np.abs(x).max())):
         return Interval(mean, mean, mean, n, most, "equal")
     if most < level:
         return Interval(mean, float(x.min()), float(x.max()), n, most, "range")
-    found = stats.bootstrap((x,), np.mean, confidence_level=level, n_resamples=resamples, method="BCa",
-                            rng=np.random.default_rng(seed)).confidence_interval  # fmt: skip
-    return Interval(mean, float(found.low), float(found.high), n, most, "bca")
+    rng = np.random.default_rng(seed)
+    drawn = stats.bootstrap(
+        (x,), np.mean, confidence_level=level, n_resamples=resamples, method="BCa", rng=rng
+    )
+    low, high = drawn.confidence_interval
+    return Interval(mean, float(low), float(high), n, most, "bca")
 
 
 def bounds(values: np.ndarray) -> tuple[float, float]:
@@ -120,7 +136,9 @@ def wilcoxon(differences: Iterable[float]) -> float:
 
 
 def holm(p: Sequence[float]) -> np.ndarray:
-    """Holm's adjusted p-values over one family, in the given order; NaN (no test) stays NaN and does not count.
+    """Holm's adjusted p-values over one family, in the given order.
+
+    NaN (no test) stays NaN and does not count.
 
     >>> holm([0.01, 0.04, 0.03]).round(3).tolist()
     [0.03, 0.06, 0.06]
@@ -134,16 +152,22 @@ def holm(p: Sequence[float]) -> np.ndarray:
 
 
 def effect_size(differences: Iterable[float]) -> float:
-    """Hedges' g of paired differences: mean / SD, corrected for small n; NaN for n < 3 or when the differences do not vary."""
+    """Hedges' g of paired differences: mean / SD, corrected for small n.
+
+    NaN for n < 3 or when the differences do not vary.
+    """
     d = np.asarray(list(differences), dtype=np.float64)
     d = d[np.isfinite(d)]
-    if len(d) < 3 or (spread := float(d.std(ddof=1))) <= 1e-12 * max(1.0, float(np.abs(d).max())):
+    if len(d) < 3:
+        return float("nan")
+    spread = float(d.std(ddof=1))
+    if spread <= 1e-12 * max(1.0, float(np.abs(d).max())):
         return float("nan")
     return float(d.mean() / spread * (1.0 - 3.0 / (4.0 * (len(d) - 1) - 1.0)))
 
 
 def compare(scores: pd.DataFrame, pairs: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
-    """The comparisons declared in advance, one row each: paired difference a - b with interval, effect size, p and Holm's p.
+    """The comparisons declared in advance, one row each: a - b, interval, effect size, p, Holm's p.
 
     Args:
         scores: index = the pairing unit (a seed, or data set and seed), columns = methods.
@@ -155,50 +179,43 @@ def compare(scores: pd.DataFrame, pairs: Mapping[str, tuple[str, str]]) -> pd.Da
     for name, (a, b) in pairs.items():
         for side in (a, b):
             if side not in scores:
-                raise InputError(f"comparison {name!r}: no scores of {side!r}; there are: {', '.join(map(str, scores))}")
+                there = ", ".join(map(str, scores))
+                raise InputError(f"comparison {name!r}: no scores of {side!r}; there are: {there}")
         d = (scores[a] - scores[b]).dropna().to_numpy(dtype=np.float64)
         ci = interval(d)
-        bounded = (ci.n, ci.mean, ci.low, ci.high, ci.level, ci.kind)
-        found.append((name, a, b, *bounded, effect_size(d), wilcoxon(d), smallest_p(ci.n)))
-    names = ["comparison", "a", "b", "n", "difference", "low", "high", "level", "kind", "effect", "p", "smallest_p"]
-    frame = pd.DataFrame(found, columns=names)
+        measures = (effect_size(d), wilcoxon(d), smallest_p(ci.n))
+        found.append((name, a, b, ci.n, ci.mean, ci.low, ci.high, ci.level, ci.kind, *measures))
+    frame = pd.DataFrame(found, columns=COMPARED)
     return frame.assign(p_holm=holm(frame["p"].tolist()))
 
 
 def friedman(scores: pd.DataFrame, *, alpha: float = 0.05) -> Friedman:
-    """Friedman test and Nemenyi's post-hoc test.
+    """Friedman test, with the difference of mean ranks from which Nemenyi's test is significant.
 
     Args:
-        scores: index = data sets, columns = methods, higher is better; a method with a missing value is left out by name.
+        scores: index = data sets, columns = methods, higher is better; a method with a missing
+            value is left out by name.
     Raises:
         InputError: fewer than 2 data sets or 3 methods are left.
     """
-    from scikit_posthocs import posthoc_nemenyi_friedman  # heavy: only where it is used
-
     full = scores.dropna(axis=1)
     n, k = full.shape
     if n < 2 or k < 3:
-        raise InputError(f"Friedman test of {n} data sets and {k} methods: needed: at least 2 and 3")
+        raise InputError(
+            f"Friedman test of {n} data sets and {k} methods: needed: at least 2 and 3"
+        )
     ranks = full.rank(axis=1, ascending=False).mean()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # all ranks tied: statistic and p are NaN, and said so
+        warnings.simplefilter("ignore", RuntimeWarning)  # all ranks tied: statistic and p are NaN
         statistic, p = stats.friedmanchisquare(*(full[c].to_numpy() for c in full))
     q = stats.studentized_range.ppf(1 - alpha, k, np.inf) / np.sqrt(2)
-    few = f"{n} data sets, fewer than {ENOUGH_DATA_SETS}: the test has little power" if n < ENOUGH_DATA_SETS else ""
-    return Friedman(float(statistic), float(p), n, ranks, float(q * np.sqrt(k * (k + 1) / (6 * n))),
-                    posthoc_nemenyi_friedman(full.reset_index(drop=True)), few,
-                    tuple(str(c) for c in scores if c not in full))  # fmt: skip
-
-
-def seed_spread(groups: Mapping[str, Iterable[float]]) -> tuple[pd.Series, float]:
-    """Standard deviation over the seeds of each method, and the Brown-Forsythe p that they are equal.
-
-    p is NaN when fewer than two methods have 3 values or when nothing varies. With few seeds the test is very conservative
-    (of three deviations from their median one is always 0).
-    """
-    finite = {k: x[np.isfinite(x)] for k, v in groups.items() if len(x := np.asarray(list(v), dtype=np.float64)) >= 0}
-    spread = pd.Series({k: float(x.std(ddof=1)) if len(x) > 1 else np.nan for k, x in finite.items()}, name="sd")
-    enough = [x for x in finite.values() if len(x) >= 3]
-    if len(enough) < 2 or not any(np.ptp(x) > 0 for x in enough):
-        return spread, float("nan")
-    return spread, float(stats.levene(*enough, center="median").pvalue)
+    few = f"{n} data sets, fewer than {ENOUGH_DATA_SETS}: the test has little power"
+    return Friedman(
+        statistic=float(statistic),
+        p=float(p),
+        data_sets=n,
+        mean_ranks=ranks,
+        critical_difference=float(q * np.sqrt(k * (k + 1) / (6 * n))),
+        warning=few if n < ENOUGH_DATA_SETS else "",
+        left_out=tuple(str(c) for c in scores if c not in full),
+    )

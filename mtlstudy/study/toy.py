@@ -1,14 +1,16 @@
-"""The toy experiment: what each weighting does on the two-task problem of the Nash-MTL paper, from its five starts.
+"""The toy study: what each weighting does on the two-task problem of the Nash-MTL paper, from its
+five starts.
 
-Source: Navon et al., ICML 2022, arXiv 2202.01017, figure 1: Adam at 1e-3, 35 000 steps, here in float64. All starts of all
-methods advance as one tensor x (methods M, starts S, 2): one evaluation of losses and gradients a step, one batched solve of the
-exact Nash games, and one call of each other weighting, whose B blocks are the S starts.
+Source: Navon et al., ICML 2022, arXiv 2202.01017, figure 1: Adam at 1e-3, 35 000 steps; here in
+float64. All starts of all methods advance as one tensor x (methods M, starts S, 2): one evaluation
+of losses and gradients a step, one batched solution of the exact Nash games, and one call of each
+other weighting, whose B blocks are the S starts.
 
-Where a game has no solution its weights are 0, as in training: Adam is given a gradient of 0, and its momentum alone moves x.
+Where a game has no solution its weights are 0, as in training: Adam is given a gradient of 0, and
+its momentum alone moves x.
 """
 
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -16,36 +18,25 @@ import torch
 from torch import Tensor
 
 from mtlstudy import weighting
-from mtlstudy.nash.newton import Status, nash_weights
-from mtlstudy.data._toy_problem import STARTS, gap, jacobian, losses, on_front
+from mtlstudy.data.toy import STARTS, gap, jacobian, losses, on_front
+from mtlstudy.nash import Status, nash_weights
 from mtlstudy.weighting import Weights
-from mtlstudy.study.toy_values import values
 
-__all__ = ["descend", "run", "studies", "values"]
-
+VERSION = 1
 METHODS = ("nash", "equal_norm", "equal", "pcgrad", "cagrad", "mgda")
-STEPS, LR, POINTS = 35_000, 1e-3, 200
-OPTIONS: dict[str, dict[str, Any]] = {"mgda": {"max_iters": 1}}  # of two tasks the first Frank–Wolfe step is exact
-PROFILE_OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
-    "quick": {"pcgrad": {"update_every": 5}, "mgda": {"update_every": 5}, "cagrad": {"update_every": 100}},
-    "full": {},
+STEPS, LR, POINTS = 35_000, 1e-3, 50
+OPTIONS: dict[str, dict[str, dict[str, Any]]] = {  # by profile
+    "quick": {
+        "pcgrad": {"update_every": 5},
+        "mgda": {"update_every": 5, "max_iters": 1},
+        "cagrad": {"update_every": 100},
+    },
+    "full": {"mgda": {"max_iters": 1}},  # of two tasks the first Frank-Wolfe step is exact
 }
-"""torchjd takes one game at a time, CAGrad's a convex program of some milliseconds: the quick profile holds their weights for
-some steps and says so in every row (`solved_every`); the steps themselves are the paper's in both profiles."""
-KINDS, NONE_SOLVED = torch.arange(len(Status)), torch.tensor([-1])
-SOURCES = ("toy_problem", "nash", "weighting.equal", "weighting.equal_norm", "weighting.torchjd_gramians")
-
-
-def __getattr__(name: str) -> Any:
-    """`figures` and `tables`: how the experiment is shown, imported when asked for."""
-    if name not in ("figures", "tables"):
-        raise AttributeError(name)
-    return import_module(f"{__name__}_{'values' if name == 'tables' else name}")
-
-
-def studies(profile: str) -> list[str]:
-    """The experiment reads no study."""
-    return []
+"""torchjd takes one game at a time, CAGrad's a convex program of some milliseconds: the quick
+profile holds their weights for some steps and says so in every row (`solved_every`); the steps
+themselves are the paper's in both profiles."""
+STATUSES, NOT_SOLVED = torch.arange(len(Status)), torch.tensor([-1])
 
 
 class Paths(NamedTuple):
@@ -57,72 +48,84 @@ class Paths(NamedTuple):
 
 
 def descend(
-    methods: dict[str, dict[str, Any]], starts: Tensor, steps: int = STEPS, lr: float = LR, points: int = POINTS
+    methods: dict[str, dict[str, Any]],
+    starts: Tensor,
+    steps: int = STEPS,
+    lr: float = LR,
+    points: int = POINTS,
 ) -> Paths:
-    """Follow every method (name → options) from all starts (S, 2); `points` records a path besides the start.
-
-    Raises:
-        InputError: an unknown method or option.
-    """
-    rows = [_exact if name == "nash" else _from_shelf(name, options, len(starts)) for name, options in methods.items()]
+    """Follow every method (name → options) from all starts (S, 2); `points` records a path besides
+    the start. `InputError` for an unknown method or option."""
+    rows = [chosen(name, options, len(starts)) for name, options in methods.items()]
     x = starts.double().repeat(len(rows), 1, 1)  # (M, S, 2)
     games = torch.zeros(len(rows), len(starts), len(Status), dtype=torch.int64)
     optimiser = torch.optim.Adam([x], lr=lr)
     every = max(steps // points, 1)
-    record, taken = [x.clone()], [0]
-    for step in range(steps):
+    record, recorded = [x.clone()], [0]
+    for step in range(1, steps + 1):
         value, J = jacobian(x)  # (M, S, 2), (M, S, 2, 2)
         M = J @ J.mT
         with torch.no_grad():
-            chosen = [row(value[i, 0], M[i]) for i, row in enumerate(rows)]
-            a = torch.stack([own.weights.expand(x.shape[1:]) for own in chosen])  # (M, S, 2)
-            status = torch.stack([own.status.expand(len(starts)) for own in chosen])  # (M, S), −1 where none was solved
+            answers = [row(value[i, 0], M[i]) for i, row in enumerate(rows)]
+            a = torch.stack([one.weights.expand(x.shape[1:]) for one in answers])  # (M, S, 2)
+            status = torch.stack([one.status.expand(len(starts)) for one in answers])  # (M, S)
             x.grad = (a[:, :, None] @ J).squeeze(2)
-            games += status[..., None] == KINDS
+            games += status[..., None] == STATUSES
         optimiser.step()
-        if (step + 1) % every == 0 or step + 1 == steps:
+        if step % every == 0 or step == steps:
             record.append(x.clone())
-            taken.append(step + 1)
-    return Paths(torch.tensor(taken), torch.stack(record), games)
+            recorded.append(step)
+    return Paths(torch.tensor(recorded), torch.stack(record), games)
 
 
-def _exact(value: Tensor, M: Tensor) -> Weights:
-    """The exact solution of M (S, 2, 2), from a cold start: for two tasks it needs no further iteration."""
-    solution = nash_weights(M)
-    return Weights(torch.where(solution.solved[:, None], solution.weights, 0.0), solution.status)
-
-
-def _from_shelf(name: str, options: dict[str, Any], starts: int) -> Callable[[Tensor, Tensor], Weights]:
-    """A weighting of the shelf with one block a start."""
-    cls = weighting.get(name)
-    row = cls(2, starts, cls.Options.parse(name, options))
+def chosen(name: str, options: dict[str, Any], starts: int) -> Callable[[Tensor, Tensor], Weights]:
+    """Losses (2,), Gramians (S, 2, 2) → weights, status −1 where nothing was solved anew. Nash
+    starts cold: for two tasks it needs no further iteration."""
+    if name == "nash":
+        return exact
+    kind = weighting.get(name)
+    method = kind(2, starts, kind.Options.parse(name, options))
 
     def weights(value: Tensor, M: Tensor) -> Weights:
-        asked = row.due()
-        chosen: Weights = row(value, M if asked else None)
-        return chosen if asked or row.needs == "losses" else Weights(chosen.weights, NONE_SOLVED)
+        due = method.due()
+        answer: Weights = method(value, M if due else None)
+        return answer if due or method.needs == "losses" else Weights(answer.weights, NOT_SOLVED)
 
     return weights
 
 
-def run(profile: str) -> dict[str, pd.DataFrame]:
-    """Table "toy": one row a method and start, where it ended. Table "toy_paths": one row a recorded point of a path."""
-    methods = {name: OPTIONS.get(name, {}) | PROFILE_OPTIONS[profile].get(name, {}) for name in METHODS}
-    found = descend(methods, torch.tensor(STARTS, dtype=torch.float64), STEPS)
+def exact(value: Tensor, M: Tensor) -> Weights:
+    """The exact solution of M (S, 2, 2), 0 where there is none."""
+    solution = nash_weights(M)
+    return Weights(torch.where(solution.solved[:, None], solution.weights, 0.0), solution.status)
+
+
+def compute(profile: str) -> dict[str, pd.DataFrame]:
+    """The frames "toy", a row a method and start, where it ended; and "toy_paths", a row a recorded
+    point of a path, in five significant digits."""
+    options = {name: OPTIONS[profile].get(name, {}) for name in METHODS}
+    return tables(descend(options, torch.tensor(STARTS, dtype=torch.float64)), options)
+
+
+def tables(found: Paths, options: dict[str, dict[str, Any]]) -> dict[str, pd.DataFrame]:
+    """The frames of the paths of these methods from `STARTS`."""
     value = losses(found.x)  # (R, M, S, 2)
-    behind, reached = gap(value[-1]), on_front(value[-1])
+    behind, reached = gap(value[-1]).clamp_min(0), on_front(value[-1])
     ends, paths = [], []
-    for m, (name, options) in enumerate(methods.items()):
+    for m, name in enumerate(options):
         for s, start in enumerate(STARTS):
-            x, both, counts = found.x[:, m, s], value[:, m, s], found.games[m, s].tolist()
-            points = {"step": found.step, "x1": x[:, 0], "x2": x[:, 1], "l1": both[:, 0], "l2": both[:, 1]}
-            path = pd.DataFrame({key: column.numpy() for key, column in points.items()})
-            paths.append(path.assign(method=name, start=s + 1)[["method", "start", *points]])
-            ends.append(
-                {"method": name, "start": s + 1, "start_x1": start[0], "start_x2": start[1],
-                 **path.drop(columns="step").iloc[-1].to_dict(), "gap": max(behind[m, s].item(), 0.0),
-                 "on_front": bool(reached[m, s]), "steps": STEPS, "lr": LR, "solved_every": options.get("update_every", 1),
-                 "games": sum(counts), "pareto_stationary": counts[Status.PARETO_STATIONARY],
-                 "unsolved": sum(counts) - counts[Status.SOLVED]}
-            )  # fmt: skip
-    return {"toy": pd.DataFrame(ends), "toy_paths": pd.concat(paths, ignore_index=True)}
+            games = found.games[m, s].tolist()
+            points = torch.cat([found.x[:, m, s], value[:, m, s]], -1).numpy()  # (R, 4)
+            path = pd.DataFrame(points, columns=["x1", "x2", "l1", "l2"])
+            end = {"start_x1": start[0], "start_x2": start[1], **path.iloc[-1].to_dict()}
+            end |= {"gap": behind[m, s].item(), "on_front": bool(reached[m, s])}
+            end |= {"steps": int(found.step[-1]), "lr": LR}
+            end |= {"solved_every": options[name].get("update_every", 1), "games": sum(games)}
+            end |= {"pareto_stationary": games[Status.PARETO_STATIONARY]}
+            end |= {"unsolved": sum(games) - games[Status.SOLVED]}
+            ends.append({"method": name, "start": s + 1, **end})
+            path = path.map(lambda number: float(f"{number:.5g}"))
+            path.insert(0, "step", found.step.numpy())
+            paths.append(path.assign(method=name, start=s + 1))
+    whole = pd.concat(paths, ignore_index=True)[["method", "start", *path]]
+    return {"toy": pd.DataFrame(ends), "toy_paths": whole}

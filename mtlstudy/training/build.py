@@ -1,56 +1,93 @@
-"""From a configuration to what is trained: data, model and weighting."""
+"""From a configuration to what is trained: data, model, weighting and optimiser."""
 
+import json
 from collections.abc import Mapping
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
-from mtlstudy.training.config import RunConfig
 from mtlstudy.data.base import Data, Splits
 from mtlstudy.errors import InputError
+from mtlstudy.models.backbones import Backbone
 from mtlstudy.models.sharing.base import Sharing
 from mtlstudy.registry import Options, entry
+from mtlstudy.training.config import RunConfig
 from mtlstudy.weighting.base import Weighting
 
 
-def build(config: RunConfig, structure: Mapping[str, Any] | None = None) -> tuple[Data, Splits, Sharing, Weighting]:
-    """The data set, its splits, a freshly initialised model and the weighting, all on the configured device.
+class Built(NamedTuple):
+    """What a run trains, on the configured device."""
 
-    structure: what the family's search found. Raises `InputError` where family, data and weighting do not fit together.
+    data: Data
+    splits: Splits
+    model: Sharing
+    weighting: Weighting
+
+
+def build(
+    config: RunConfig,
+    structure: Mapping[str, Any] | None = None,
+    loaded: tuple[Data, Splits] | None = None,
+) -> Built:
+    """The data set, its splits, a freshly initialised model and the weighting.
+
+    structure: what the family's search found. loaded: the data, if they are loaded already.
+    Raises `InputError` where family, data and weighting do not fit together.
     """
-    data, splits = load(config)
+    data, splits = loaded or load(config)
     torch.manual_seed(config.seed)
-    backbone = data.backbone(splits, config)
+    trunk = backbone(config, data, splits)
     family, options = chosen("sharing", config)
-    model: Sharing = family(backbone, data.tasks, data.heads(backbone.width), options, structure)
+    model: Sharing = family(trunk, data.tasks, data.heads(trunk.width), options, structure)
     blocks = model.shared_blocks()
     kind, settings = chosen("weighting", config)
     if kind.needs != "losses" and not blocks:
-        raise InputError(f"weighting = {config.weighting!r}: with {config.sharing_options} {config.sharing} shares no parameter")
-    weighting: Weighting = kind(len(data.tasks), len(blocks) if kind.per_block else 1, settings)
-    return data, splits, model.to(config.device), weighting.to(config.device)
+        reason = f"with {config.sharing_options} {config.sharing} shares no parameter"
+        raise InputError(f"weighting = {config.weighting!r}: {reason}")
+    weighting = kind(len(data.tasks), len(blocks) if kind.per_block else 1, settings)
+    return Built(data, splits, model.to(config.device), weighting.to(config.device))
 
 
 def load(config: RunConfig) -> tuple[Data, Splits]:
-    """The data set and its splits, on the configured device where they fit into half of its free memory; otherwise they stay on
-    the host and batches are moved."""
-    kind, options = chosen("data", config)
-    data: Data = kind(options)
-    splits, device = data.load(config.seed), torch.device(config.device)
-    three = (splits.train, splits.validation, splits.test)
-    if device.type == "cuda" and sum(split.bytes() for split in three) > torch.cuda.mem_get_info()[0] / 2:
+    """The data set and its splits, on the configured device where they fit into half of its free
+    memory; otherwise they stay on the host and batches are moved."""
+    return _load(config.data, json.dumps(config.data_options), config.seed, config.device)
+
+
+@lru_cache(2)  # runs of one data set and seed come one after another, and only read
+def _load(name: str, options: str, seed: int, where: str) -> tuple[Data, Splits]:
+    kind = entry("data", name)
+    data: Data = kind(kind.Options.parse("data_options", json.loads(options)))
+    splits, device = data.load(seed), torch.device(where)
+    parts = (splits.train, splits.validation, splits.test)
+    size = sum(split.bytes() for split in parts)
+    if device.type == "cuda" and size > torch.cuda.mem_get_info()[0] / 2:
         return data, splits
-    return data, Splits(*(split.to(device) for split in three))
+    return data, Splits(*(split.to(device) for split in parts))
+
+
+def backbone(config: RunConfig, data: Data, splits: Splits) -> Backbone:
+    """The configured backbone over a data set's inputs."""
+    return data.backbone(
+        splits,
+        name=config.backbone,
+        width=config.width,
+        depth=config.depth,
+        dropout=config.dropout,
+        seed=config.seed,
+    )
 
 
 def adam(config: RunConfig, *modules: nn.Module) -> torch.optim.Adam:
-    """Adam over the parameters of some modules; fused, so that it can leave out a step without the host asking (see `Step`)."""
-    groups = [{"params": parameters} for module in modules if (parameters := list(module.parameters()))]
+    """Adam over the parameters of some modules; fused, so that it can leave out a step without the
+    host asking (see `Step`)."""
+    groups = [{"params": ps} for module in modules if (ps := list(module.parameters()))]
     return torch.optim.Adam(groups, lr=config.lr, weight_decay=config.weight_decay, fused=True)
 
 
 def chosen(kind: str, config: RunConfig) -> tuple[Any, Options]:
-    """The configured entry of a shelf and its options."""
+    """The configured entry of a kind, and its options."""
     cls = entry(kind, getattr(config, kind))
     return cls, cls.Options.parse(f"{kind}_options", getattr(config, f"{kind}_options"))

@@ -1,4 +1,5 @@
-"""The search for a structure that some families make before training: in pieces, each kept, so that a kill loses one at most."""
+"""The search for a structure that some families make before training: in pieces, each saved, so
+that a kill loses one at most."""
 
 import logging
 import time
@@ -9,73 +10,96 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mtlstudy.training import store as runs
-from mtlstudy.training.build import adam, chosen, load
-from mtlstudy.training.config import RunConfig
-from mtlstudy.training.sampling import Sampler
+from mtlstudy.data.base import Data, Splits
 from mtlstudy.models.sharing.base import Sharing
 from mtlstudy.registry import entry
+from mtlstudy.training import store
+from mtlstudy.training.build import adam, backbone, chosen, load
+from mtlstudy.training.config import RunConfig
+from mtlstudy.training.sampling import Sampler
 from mtlstudy.training.step import Step
 
 log = logging.getLogger("mtlstudy")
 
 
 class Search:
-    """What a family's search works with (see `sharing.base.Problem`): fresh stages and heads, and equal-weight training."""
+    """What a family's search works with (see `sharing.base.Problem`): fresh stages and heads, and
+    training with equal weights."""
 
-    def __init__(self, config: RunConfig) -> None:
+    def __init__(self, config: RunConfig, data: Data, splits: Splits) -> None:
         self.config, self.steps, self.taken = config, config.steps, 0
-        self.data, self.splits = load(config)
-        self.tasks = self.data.tasks
+        self.data, self.splits, self.tasks = data, splits, data.tasks
         torch.manual_seed(config.seed)
-        self.backbone = self.data.backbone(self.splits, config)
+        self.backbone = backbone(config, data, splits)
 
     def heads(self) -> dict[str, nn.Module]:
         """Fresh heads."""
         return self.data.heads(self.backbone.width)
 
-    def train(self, model: Sharing, steps: int, watch: Callable[[Tensor], None] | None = None) -> None:
-        """`steps` steps with equal weights at the configured learning rate; watch(M (B, K, K)) after each."""
+    def train(
+        self, model: Sharing, steps: int, watch: Callable[[Tensor], None] | None = None
+    ) -> None:
+        """`steps` steps at the configured learning rate; watch(M (B, K, K)) after each."""
         config = self.config
         model.to(config.device)
         equal = entry("weighting", "equal")
         weighting = equal(len(self.tasks), 1, equal.Options()).to(config.device)
-        step = Step(model, weighting, adam(config, model), precision=config.precision, accumulate=config.accumulate)
+        step = make_step(config, model, weighting, adam(config, model))
         device = torch.device(config.device)
-        sampler = Sampler(self.splits.train, config.batch_size, config.seed, config.temperature, device=device)
+        sampler = Sampler(
+            self.splits.train, config.batch_size, config.seed, config.temperature, device=device
+        )
         for _ in range(steps):
             losses, M, _ = step(sampler.draw(), observe=watch is not None, per_block=True)
             if not bool(torch.isfinite(losses).all()):
-                log.warning("%s %s: the search diverged; it goes on with what it has", config.data, config.sharing)
+                log.warning("%s: the search diverged; it goes on with what it has", config.title)
                 break
             if watch is not None and M is not None:
                 watch(M)
         self.taken += steps
 
 
-def structure(config: RunConfig, path: Path) -> dict[str, Any] | None:
-    """What the family's search finds for this configuration, from the run's folder where it is there already; None for a family
+def make_step(config: RunConfig, model: Sharing, *arguments: Any, **how: Any) -> Step:
+    """The step of a configuration: the plain one, unless its batch is divided."""
+    how = {"chunk": config.chunk, "precision": config.precision, **how}
+    if config.accumulate == config.processes == 1:
+        return Step(model, *arguments, **how)
+    from mtlstudy.training.parallel import ParallelStep
+
+    return ParallelStep(model, *arguments, micro_batches=config.accumulate, **how)
+
+
+def structure(
+    config: RunConfig, path: Path, loaded: tuple[Data, Splits] | None = None
+) -> dict[str, Any] | None:
+    """What the family's search finds, from the run's folder where it is already; None for a family
     that does not search. Its cost stands under "steps" (gradient steps) and "seconds"."""
     family, options = chosen("sharing", config)
     if not family.searches:
         return None
     file = path / "search.pt"
-    state: dict[str, Any] = {"pieces": 0, "found": {}, "steps": 0, "seconds": 0.0, "whole": False}
+    state: dict[str, Any] = {
+        "pieces": 0,
+        "structure": {},
+        "steps": 0,
+        "seconds": 0.0,
+        "complete": False,
+    }
     if file.exists():
         state = torch.load(file, map_location="cpu", weights_only=True)
-    if not state["whole"]:
-        problem, begin = Search(config), time.perf_counter()
+    if not state["complete"]:
+        problem, begin = Search(config, *(loaded or load(config))), time.perf_counter()
         torch.manual_seed(config.seed)
-        pieces = iter(family.search(problem, options, state["found"]))
-        while True:
-            torch.manual_seed(config.seed + 7919 * (state["pieces"] + 1))  # a piece draws the same numbers after a resumption
-            found = next(pieces, None)
-            seconds = state["seconds"] + time.perf_counter() - begin
-            state |= {"steps": state["steps"] + problem.taken, "seconds": seconds, "whole": found is None}
-            if found is not None:
-                state |= {"found": found, "pieces": state["pieces"] + 1}
-            runs.save(file, state)
-            if found is None:
-                break
+        pieces = iter(family.search(problem, options, state["structure"]))
+        while not state["complete"]:
+            # a piece draws the same numbers after a resumption
+            torch.manual_seed(config.seed + 7919 * (state["pieces"] + 1))
+            piece = next(pieces, None)
+            state["steps"] += problem.taken
+            state["seconds"] += time.perf_counter() - begin
+            state["complete"] = piece is None
+            if piece is not None:
+                state |= {"structure": piece, "pieces": state["pieces"] + 1}
+            store.save(file, state)
             problem.taken, begin = 0, time.perf_counter()
-    return {**state["found"], "steps": state["steps"], "seconds": state["seconds"]}
+    return {**state["structure"], "steps": state["steps"], "seconds": state["seconds"]}

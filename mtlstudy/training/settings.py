@@ -23,7 +23,8 @@ def parse_settings(settings: list[str]) -> dict[str, Any]:
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals or not key or not text:
-            raise InputError(f"--set {setting!r}: allowed: field=value, such as lr=0.003 or weighting.update_every=5")
+            allowed = "field=value, such as lr=0.003 or weighting.update_every=5"
+            raise InputError(f"--set {setting!r}: allowed: {allowed}")
         try:
             value = ast.literal_eval(text)
         except (ValueError, SyntaxError):

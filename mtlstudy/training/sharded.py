@@ -1,12 +1,15 @@
-"""A model in parts: each of R processes keeps 1/R of the parameters, of their gradients and of Adam's moments, by torch's FSDP.
+"""A model in parts: each of R processes keeps 1/R of the parameters, their gradients and moments.
 
-Source: Zhao et al., *PyTorch FSDP: Experiences on Scaling Fully Sharded Data Parallel*, VLDB 2023, arXiv 2304.11277.
+Source: Zhao et al., *PyTorch FSDP: Experiences on Scaling Fully Sharded Data Parallel*, VLDB 2023,
+arXiv 2304.11277.
 
-The parameters are gathered for a forward pass and its K backward passes. After each of these FSDP reduces the gradient and leaves
-every process its part, a row of J (K, p), p ≈ P / R: no process ever holds all of J, which is the largest thing in a bargaining
-step. The parts' Gramians add up to M as in `distributed`, and the direction is needed in parts only.
+The parameters are gathered for a forward pass and its K backward passes. After each of these FSDP
+reduces the gradient and leaves every process its part, a row of J (K, p), p ≈ P / R: no process
+ever holds all of J, which is the largest thing in a bargaining step. The parts' Gramians add up to
+M as in `mtlstudy.training.parallel`, and the direction is needed in parts only.
 """
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
@@ -16,96 +19,129 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from mtlstudy.training.parallel import Team
+from mtlstudy.data.base import Split
 from mtlstudy.models.sharing.base import Sharing
-from mtlstudy.training.step import Part, Step
-from mtlstudy.models.tasks import Inputs
-from mtlstudy.weighting.base import Weights
+from mtlstudy.training.build import adam
+from mtlstudy.training.config import RunConfig
+from mtlstudy.training.parallel import MicroBatch, ParallelStep, World
+from mtlstudy.training.step import StepResult
+from mtlstudy.weighting.base import Weighting
 
 
-class Parts(Team):
-    """A team among which FSDP has dealt out and reduced the gradients already."""
+class ShardedWorld(World):
+    """Processes among which FSDP has dealt out and reduced the gradients already."""
 
-    def scatter(self, J: Tensor) -> Tensor:
-        """This process's columns, as they are."""
+    def reduce_scatter(self, J: Tensor) -> Tensor:
         return J
 
-    def portion(self, sizes: Sequence[int]) -> list[int]:
-        """The columns that this process has of each block, as they are."""
+    def columns(self, sizes: Sequence[int]) -> list[int]:
         return list(sizes)
 
-    def gather(self, d: Tensor, P: int) -> Tensor:
-        """This process's part of the direction is all that it needs."""
+    def all_gather_direction(self, d: Tensor, P: int) -> Tensor:
         return d
 
-    def add_up(self, tensors: Sequence[Tensor]) -> list[Tensor]:
-        """Sums already."""
+    def all_reduce_each(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         return list(tensors)
 
-    def summing(self, model: nn.Module, losses: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        """FSDP takes the mean by itself."""
+    def data_parallel(self, model: nn.Module, losses: Callable[[Any], Any]) -> Callable[[Any], Any]:
         return losses
 
 
-def shard(model: Sharing, team: Team) -> Sharing:
-    """Deal the parameters of a model, alike in every process, out among the team; in place."""
-    device = next(model.parameters()).device
-    fully_shard(model, mesh=init_device_mesh(device.type, (team.size,)))
-    return model
+def sharded_step(
+    model: Sharing, weighting: Weighting, config: RunConfig, world: World
+) -> "ShardedStep":
+    """A step on a sharded copy of the model, with its own optimiser."""
+    dealt = copy.deepcopy(model)
+    device = next(dealt.parameters()).device
+    fully_shard(dealt, mesh=init_device_mesh(device.type, (world.size,)))
+    world = ShardedWorld(world.rank, world.size)
+    return ShardedStep(
+        dealt,
+        weighting,
+        adam(config, dealt, weighting),
+        world=world,
+        micro_batches=config.accumulate,
+        chunk=config.chunk,
+        precision=config.precision,
+    )
 
 
-class ShardedStep(Step):
-    """The step of a model that `shard` has dealt out; weightings of the losses and Gramians of the parameters."""
+class ShardedStep(ParallelStep):
+    """The step of a sharded model; weightings of the losses and Gramians of the parameters."""
 
-    def __init__(self, model: Sharing, *arguments: Any, team: Team, **how: Any) -> None:
-        super().__init__(model, *arguments, team=Parts(team.rank, team.size), **how)
+    def __init__(self, model: Sharing, *arguments: Any, **how: Any) -> None:
+        super().__init__(model, *arguments, **how)
         self.lengths = [local(p).numel() for p in self.shared]
-        self.sizes = [sum(local(p).numel() for p in block) for block in model.shared_blocks().values()]
+        blocks = model.shared_blocks().values()
+        self.sizes = [sum(local(p).numel() for p in block) for block in blocks]
 
-    def outputs(self, inputs: Inputs, told_apart: bool) -> tuple[dict[str, Tensor], list[Tensor], list[Tensor]]:
-        """Every task's output through the model's own call, where FSDP gathers; representations stay inside."""
-        return self.model(inputs), [], []
+    def forward(
+        self, batch: Split, views: bool = False
+    ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        """Losses through the model's own call, where FSDP gathers; representations stay inside."""
+        with self.autocast():
+            outputs = self.model(batch.inputs)
+            tasks = self.model.tasks
+            losses = [task.loss(outputs[task.name], batch.targets[task.name]) for task in tasks]
+        if isinstance(batch, MicroBatch):
+            losses = [loss * c for loss, c in zip(losses, batch.share, strict=True)]
+        return losses, [], []
 
-    def jacobian(self, parts: Sequence[Part]) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Losses (K,) of this process, its columns of J (K, p), and its parts of the gradients of the tasks' own parameters."""
+    def jacobian(self, batch: Split) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Losses (K,) of this process, its columns of J (K, p), and its parts of the gradients of
+        the tasks' own parameters."""
         model, K, device = cast(FSDPModule, self.model), len(self.model.tasks), self.device
-        self.J = J = torch.zeros(K, sum(self.sizes), device=device) if self.J is None else self.J.zero_()
+        J = torch.zeros(K, sum(self.sizes), device=device) if self.J is None else self.J.zero_()
+        self.J = J
         losses = torch.zeros(K, device=device)
-        own = [[torch.zeros_like(local(p)) for p in parameters] for parameters in self.own]
-        for part in parts:
+        heads = [[torch.zeros_like(local(p)) for p in parameters] for parameters in self.heads]
+        for part in self.divide(batch):
             named, _, _ = self.forward(part)
             losses += torch.stack(named).detach()
             for t, loss in enumerate(named):
                 self.optimiser.zero_grad()
                 model.set_reshard_after_backward(t == K - 1)  # gathered once for all K passes
-                loss.backward(torch.full_like(loss, self.team.size), retain_graph=t < K - 1)  # FSDP takes the mean
+                scale = torch.full_like(loss, self.world.size)  # FSDP takes the mean
+                loss.backward(scale, retain_graph=t < K - 1)
                 J[t] += torch.cat([gradient(p).flatten() for p in self.shared])
-                own[t] = [sum_ + gradient(p) for sum_, p in zip(own[t], self.own[t], strict=True)]
+                pairs = zip(heads[t], self.heads[t], strict=True)
+                heads[t] = [total + gradient(p) for total, p in pairs]
         self.optimiser.zero_grad()
-        return losses, J, [g for gradients in own for g in gradients]
+        return losses, J, [g for gradients in heads for g in gradients]
 
-    def by_known_weights(self, parts: list[Part]) -> tuple[Tensor, Tensor | None, Weights]:
-        """Weights that are held take K passes as well: the heads' gradients are not scaled by them."""
-        return self.by_gramians(parts)
+    def by_known_weights(self, batch: Split) -> StepResult:
+        """Weights that are held take K passes too: the heads' gradients are not scaled by them."""
+        return self.by_gramians(batch)
 
-    def laid(self, p: Tensor, g: Tensor) -> Tensor:
+    def match_layout(self, p: Tensor, g: Tensor) -> Tensor:
         """This process's part of a gradient as the gradient of p."""
         assert isinstance(p, DTensor)
-        part = g.view(local(p).shape)
-        return DTensor.from_local(part, p.device_mesh, p.placements, run_check=False, shape=p.shape, stride=p.stride())
+        g, size, stride = g.view(local(p).shape), p.shape, p.stride()
+        mesh, placements = p.device_mesh, p.placements
+        return DTensor.from_local(g, mesh, placements, run_check=False, shape=size, stride=stride)
 
     def state_dict(self) -> dict[str, Any]:
         """Model and optimiser, gathered: whole in every process."""
         model, optimiser = self.model.state_dict(), self.optimiser.state_dict()
-        moments = {i: {name: whole(x) for name, x in state.items()} for i, state in optimiser["state"].items()}
-        return {"model": {name: whole(x) for name, x in model.items()}, "optimiser": {**optimiser, "state": moments}}
+        moments = {
+            i: {name: whole(x) for name, x in state.items()}
+            for i, state in optimiser["state"].items()
+        }
+        return {
+            "model": {name: whole(x) for name, x in model.items()},
+            "optimiser": {**optimiser, "state": moments},
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Deal what `state_dict` gathered out again."""
-        held = self.model.state_dict()
-        self.model.load_state_dict({name: dealt(x, held[name]) for name, x in state["model"].items()})
+        like = self.model.state_dict()
+        model = {name: dealt_like(x, like[name]) for name, x in state["model"].items()}
+        self.model.load_state_dict(model)
         parameters = [p for group in self.optimiser.param_groups for p in group["params"]]
-        moments = {i: {n: dealt(x, parameters[i]) for n, x in kept.items()} for i, kept in state["optimiser"]["state"].items()}
+        moments = {
+            i: {name: dealt_like(x, parameters[i]) for name, x in moment.items()}
+            for i, moment in state["optimiser"]["state"].items()
+        }
         self.optimiser.load_state_dict({**state["optimiser"], "state": moments})
 
 
@@ -124,7 +160,7 @@ def whole(x: Any) -> Any:
     return x.full_tensor() if isinstance(x, DTensor) else x
 
 
-def dealt(x: Any, like: Tensor) -> Any:
+def dealt_like(x: Any, like: Tensor) -> Any:
     """A whole tensor in parts as `like` is, where it has its shape."""
     if not (isinstance(like, DTensor) and isinstance(x, Tensor) and x.shape == like.shape):
         return x

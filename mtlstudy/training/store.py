@@ -1,8 +1,10 @@
-"""The run store: one folder a run, written so that a kill at any moment loses at most the work since the last checkpoint.
+"""The run store: one folder a run, written so that a kill at any moment loses at most the work
+since the last checkpoint.
 
-runs/<run_id>/  run.json (config, provenance, status, results)   metrics.jsonl (a line an evaluation)
-                weights.jsonl (a line a recorded step)           checkpoint.pt (atomic)   DONE (digest of the first three)
-What is corrupt or foreign is never read as a result: `open_run` refuses it, `quarantine` moves it aside.
+runs/<run_id>/  run.json (config, provenance, status, results)   metrics.jsonl (an evaluation each)
+                weights.jsonl (a recorded step each)             checkpoint.pt (atomic)
+                DONE (digest of the first three)
+What is corrupt or foreign is never read as a result: `load_run` refuses it, `quarantine` moves it.
 """
 
 import fcntl
@@ -10,8 +12,9 @@ import hashlib
 import json
 import os
 import platform
+import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,20 +22,69 @@ from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import torch
 
-from mtlstudy.training.config import RunConfig
 from mtlstudy.errors import InputError
-from mtlstudy.registry import entry
+from mtlstudy.training import identity
+from mtlstudy.training.config import RunConfig
+from mtlstudy.training.evaluation import Confusion, Evaluation, Measures
 
-DIGESTED = ("run.json", "metrics.jsonl", "weights.jsonl")
+SEALED = ("run.json", "metrics.jsonl", "weights.jsonl")
+RUN_ID = re.compile(r"[0-9a-f]{16}")
+
+
+class Summary(TypedDict):
+    """What a run cost. parameters: as used; flops: of one example, None if uncounted; seconds: of
+    wall time on a machine that did other things too, so never a result; games: by status."""
+
+    parameters: int
+    flops: float | None
+    steps: int
+    seconds: float
+    search_steps: int
+    search_seconds: float
+    best_step: list[int | None]
+    peak_memory_mb: float
+    games: dict[str, int]
+
+
+class RunRecord(TypedDict):
+    """run.json. results: split → task → measures; learned: what the family learned of sharing."""
+
+    run_id: str
+    config: dict[str, Any]
+    versions: dict[str, int]
+    content: str
+    status: str
+    provenance: dict[str, str]
+    differentiation: NotRequired[dict[str, Any]]
+    diverged_step: NotRequired[int]
+    results: NotRequired[dict[str, dict[str, Measures]]]
+    confusion: NotRequired[dict[str, Confusion]]
+    learned: NotRequired[dict[str, Any]]
+    summary: NotRequired[Summary]
+
+
+class Observation(TypedDict):
+    """A line of weights.jsonl. losses (K,), weights (B, K), status (B,), gramian (B, K, K)."""
+
+    step: int
+    losses: list[float]
+    weights: list[list[float]]
+    status: list[int]
+    gramian: list[list[list[float]]] | None
 
 
 def root() -> Path:
     """Where runs are kept: $MTLSTUDY_RUNS, or `runs` in the working directory."""
-    return Path(os.environ.get("MTLSTUDY_RUNS", "runs"))
+    return Path(os.environ.get("MTLSTUDY_RUNS") or "runs").expanduser()
+
+
+def build_folder() -> Path:
+    """Where what is built goes: $MTLSTUDY_BUILD, or `_build` in the working directory."""
+    return Path(os.environ.get("MTLSTUDY_BUILD") or "_build").expanduser()
 
 
 @dataclass(frozen=True)
@@ -40,40 +92,57 @@ class Run:
     """A finished run: its folder and run.json."""
 
     path: Path
-    record: dict[str, Any]
+    record: RunRecord
 
     @property
     def config(self) -> RunConfig:
-        """The configuration it ran with."""
-        return RunConfig(**self.record["config"])
+        """The configuration it ran with, on whatever device there is here."""
+        return RunConfig(**{**self.record["config"], "device": "auto"})
 
     @property
     def status(self) -> str:
         """ "done" or "diverged"."""
-        return str(self.record["status"])
+        return self.record["status"]
 
-    def lines(self, name: str) -> list[dict[str, Any]]:
-        """The records of metrics.jsonl or weights.jsonl."""
-        return [json.loads(line) for line in (self.path / f"{name}.jsonl").read_text().splitlines()]
+    def observations(self) -> list[Observation]:
+        """The lines of weights.jsonl."""
+        return [json.loads(line) for line in self._lines("weights")]
+
+    def evaluations(self) -> list[Evaluation]:
+        """The lines of metrics.jsonl."""
+        return [json.loads(line) for line in self._lines("metrics")]
+
+    def _lines(self, name: str) -> list[str]:
+        return (self.path / f"{name}.jsonl").read_text().splitlines()
+
+    @property
+    def digest(self) -> str:
+        """16 hex digits of the results to the last bit: equal for equal bits."""
+        text = json.dumps(self.record.get("results", self.status), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def canonical(record: dict[str, Any]) -> str:
+def canonical(record: Mapping[str, Any]) -> str:
     """A record as readable JSON with sorted keys."""
     return json.dumps(record, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def line(record: dict[str, Any]) -> str:
+def line(record: Mapping[str, Any]) -> str:
     """A record as one line."""
     return json.dumps(record, sort_keys=True) + "\n"
 
 
 @contextmanager
 def placed(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path` to write to; it is moved there at the end, so that the file is there whole or not at all."""
+    """A temporary name beside `path` to write to, moved there at the end of the block: the file is
+    there whole or not at all, and a failure leaves nothing beside it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    yield part
-    part.replace(path)
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def write(path: Path, text: str) -> None:
@@ -90,35 +159,37 @@ def save(path: Path, state: dict[str, Any]) -> None:
         torch.save(state, part)
 
 
-def digest(path: Path) -> str:
+def seal(path: Path) -> str:
     """Digest over the files of a run that hold results."""
-    parts = [hashlib.sha256((path / name).read_bytes()).hexdigest() for name in DIGESTED]
+    parts = [hashlib.sha256((path / name).read_bytes()).hexdigest() for name in SEALED]
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
 
 def fault(path: Path) -> str | None:
-    """What is wrong with a run folder, in one line; None for a sound one, finished or resumable."""
+    """What is wrong with a run folder, in one line; None for a sound one, done or resumable."""
     try:
         record = json.loads((path / "run.json").read_text(encoding="utf-8"))
-        RunConfig(**record["config"])
+        RunConfig(**{**record["config"], "device": "auto"})
         named = record["run_id"]
     except FileNotFoundError:
         return f"{path}: no run.json; not a run of this study"
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, InputError) as error:
-        return f"{path}/run.json cannot be read as a run ({type(error).__name__}: {error})"
+        reason = f"{type(error).__name__}: {error}"
+        return f"{path}/run.json cannot be read as a run ({reason})"
     if named != path.name:
         return f"{path} holds run {named}; a run folder is named after its run"
     if (path / "DONE").exists():
-        missing = [name for name in DIGESTED if not (path / name).exists()]
+        missing = [name for name in SEALED if not (path / name).exists()]
         if missing:
             return f"{path}: {missing[0]} is missing from a finished run"
-        if (path / "DONE").read_text().strip() != digest(path):
+        if (path / "DONE").read_text().strip() != seal(path):
             return f"{path}: results do not match the digest in DONE (altered or damaged)"
     return None
 
 
 def load_run(path: Path) -> Run | None:
-    """The finished run in a folder, None where it is not finished. `InputError` where the folder is corrupt or foreign."""
+    """The finished run in a folder, None where it is not finished. `InputError` where the folder is
+    corrupt or foreign."""
     if not path.exists():
         return None
     wrong = fault(path)
@@ -129,10 +200,10 @@ def load_run(path: Path) -> Run | None:
     return Run(path, read(path))
 
 
-def finish(path: Path, record: dict[str, Any]) -> Run:
+def finish(path: Path, record: RunRecord) -> Run:
     """Write the final run.json and DONE."""
     write(path / "run.json", canonical(record))
-    write(path / "DONE", digest(path) + "\n")
+    write(path / "DONE", seal(path) + "\n")
     return Run(path, record)
 
 
@@ -148,15 +219,16 @@ def quarantine(path: Path) -> Path:
 
 
 def folders() -> list[Path]:
-    """All folders of the store that should be runs."""
+    """The folders of the store that are named like runs; nothing else in it is ever touched."""
     if not root().is_dir():
         return []
-    return sorted(p for p in root().iterdir() if p.is_dir() and p.name not in ("quarantine", "studies"))
+    return sorted(p for p in root().iterdir() if p.is_dir() and RUN_ID.fullmatch(p.name))
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a run folder or file: a second process that wants the same one waits, and then finds the first one's work done."""
+    """Hold a run folder or file: a second process that wants it waits, and then finds the first
+    one's work done."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with (path.parent / f".{path.name}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -165,44 +237,45 @@ def locked(path: Path) -> Iterator[None]:
 
 @cache
 def provenance(device: str) -> dict[str, str]:
-    """Versions, device, platform, commit and date (UTC) under which a run is made."""
-    name = torch.cuda.get_device_name() if device == "cuda" else f"CPU ({platform.machine()})"
-    packages = {name: version(name) for name in ("torch", "numpy", "scipy", "numba") if find_spec(name)}
+    """Versions, device, processor, commit and date (UTC) under which a run is made."""
+    packages = {n: version(n) for n in ("torch", "numpy", "scipy", "numba") if find_spec(n)}
     return {
         "mtlstudy": version("mtlstudy"),
         "python": platform.python_version(),
         **packages,
-        "device": name,
+        "device": torch.cuda.get_device_name() if device == "cuda" else "CPU",
+        "processor": processor(),
+        "isa": torch.backends.cpu.get_cpu_capability(),
         "platform": platform.system(),
         "commit": commit(),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
     }
 
 
+def processor() -> str:
+    """The processor's name."""
+    info = Path("/proc/cpuinfo")
+    names = re.findall(r"^model name\s*: (.+)$", info.read_text(), re.M) if info.exists() else []
+    return names[0] if names else platform.processor() or platform.machine()
+
+
 def commit() -> str:
-    """Short hash of the checkout's commit, marked where files differ from it; "unknown" outside a checkout."""
+    """Short hash of the checkout's commit, marked where files differ; "unknown" outside one."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
     try:
-        text = subprocess.run(
-            ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--exclude=*"],
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
+        text = subprocess.run([*command, "--exclude=*"], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return text.stdout.strip()
 
 
-def read(path: Path) -> dict[str, Any]:
+def read(path: Path) -> RunRecord:
     """The run.json of a sound folder."""
-    record: dict[str, Any] = json.loads((path / "run.json").read_text(encoding="utf-8"))
+    record: RunRecord = json.loads((path / "run.json").read_text(encoding="utf-8"))
     return record
 
 
-def changes(record: dict[str, Any], config: RunConfig) -> list[str]:
-    """Why a run is stale: fields, modules and data that have changed since, one line each; empty for a current one."""
-    then, now = record["config"], config.model_dump(mode="json")
-    found = [f"{key}: {then.get(key)!r} then, {now[key]!r} now" for key in now if then.get(key) != now[key]]
-    old, new = record["sources"], config.sources()
-    found += [f"mtlstudy.{name} has changed" for name in sorted(old | new) if old.get(name) != new.get(name)]
-    if record["data_sha256"] != entry("data", config.data).sha256:
-        found.append("the data file has changed")
-    return found
+def changes(record: RunRecord) -> list[str]:
+    """Why a run is stale, part by part, one line each; empty for a current one."""
+    today = RunConfig(**{**record["config"], "device": "auto"}).model_dump(mode="json")
+    return identity.changes(record, today)

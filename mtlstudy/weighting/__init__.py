@@ -1,4 +1,4 @@
-"""Weightings: one file each, found by itself. `names()` lists them, `get(name)` gives the class."""
+"""Weightings. `names()` lists them, `get(name)` gives the class."""
 
 from mtlstudy.weighting.base import LossWeighting, Weighting, Weights, registry
 

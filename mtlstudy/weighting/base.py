@@ -1,51 +1,54 @@
-"""What every weighting is: losses (K,) and, where it asks for them, Gramians (B, K, K) → weights (B, K).
+"""What every weighting is: losses (K,) and, where it asks for them, Gramians (B, K, K) → weights.
 
-All state is in buffers, in `step` and in what `kept` gives, so that `state_dict` makes a resumed run exact.
+What a training step has to know of a weighting is declared as attributes; nobody has to guess it.
+All state is in buffers, in `step` and in `extra_state`, so `state_dict` makes a resumed run exact.
 """
 
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from mtlstudy.nash.newton import Status
+from mtlstudy.nash import Status
 from mtlstudy.registry import Options as NoOptions
 from mtlstudy.registry import Registry
 
-KINDS = {"losses": "loss", "gramians": "gramian", "jacobian": "jacobian"}
-"""What a weighting needs → its kind."""
-
 
 class Weights(NamedTuple):
-    """weights (B, K) and, for weightings that solve something, status (B,) of `Status` (0 = solved for all others)."""
+    """weights (B, K), and status (B,) of `Status` (0 = solved where nothing is to be solved)."""
 
     weights: Tensor
     status: Tensor
 
 
 class Weighting(nn.Module):
-    """Weights for K tasks on B blocks. The shared direction of block b is Σ_t weights[b, t] g_t."""
+    """Weights for K tasks on B blocks. The direction of block b is Σ_t weights[b, t] g_t."""
 
     name: ClassVar[str]
     paper: ClassVar[str]
-    needs: ClassVar[str] = "gramians"
-    """ "losses", "gramians" or "jacobian"."""
-    kind: ClassVar[str] = "gramian"
-    """ "loss", "gramian" or "jacobian", as listings show it: follows from `needs`."""
+    version: ClassVar[int] = 1
+    """Raised when its numbers change; it enters the identity of every run."""
+    solves: ClassVar[bool] = False
+    """Whether it uses `mtlstudy.nash`, whose version then counts as well."""
+    needs: ClassVar[Literal["losses", "gramians", "jacobian"]] = "gramians"
+    """What it makes its weights or direction of."""
     per_block: ClassVar[bool] = False
     """One set of weights a block of the sharing architecture, or one for the whole trunk."""
-    looks_again: ClassVar[bool] = False
-    """Whether it wants to see the losses of the same batch once more after the step."""
+    sees_losses_again: ClassVar[bool] = False
+    """Whether `after_step` is told the losses of the same batch after the step."""
+
+    level: Literal["parameters", "representation"] = "parameters"
+    """With respect to what the Gramian's gradients are taken."""
+    max_norm: float | None = None
+    """Bound on the length of the shared direction, a block; None for none."""
+    scales_heads: bool = False
+    """Whether the gradients of a task's own parameters are scaled by its weight too."""
     step: int = 0
-    """Calls so far, where they are counted: on the host, so that nobody waits for a device to read it."""
+    """Calls so far, counted on the host, so that nobody waits for a device to read it."""
 
     Options: ClassVar[type[NoOptions]] = NoOptions
     """Its options: a subclass of `mtlstudy.registry.Options`."""
-
-    def __init_subclass__(cls, **arguments: Any) -> None:
-        super().__init_subclass__(**arguments)
-        cls.kind = KINDS[cls.needs]
 
     def __init__(self, tasks: int, blocks: int, options: NoOptions) -> None:
         super().__init__()
@@ -59,34 +62,34 @@ class Weighting(nn.Module):
         """losses (K,) detached, gramians (B, K, K) or None where they are not due → `Weights`."""
         raise NotImplementedError
 
-    def look(self, losses: Tensor) -> None:
-        """The losses (K,) of the last batch after the step; called where `looks_again`."""
+    def aggregate(self, J: Tensor) -> Tensor:
+        """J (K, P) task gradients on the shared parameters → direction d (P,); needs "jacobian"."""
+        raise NotImplementedError
 
-    def kept(self) -> list[Any]:
+    def after_step(self, losses: Tensor) -> None:
+        """The losses (K,) of the last batch after the step; called where `sees_losses_again`."""
+
+    def extra_state(self) -> list[Any]:
         """State beside buffers, parameters and the count of calls."""
         return []
 
-    def restore(self, kept: list[Any]) -> None:
-        """Put it back."""
+    def load_extra_state(self, state: list[Any]) -> None:
+        """Restore it."""
 
     def get_extra_state(self) -> dict[str, Any]:
-        """What is saved with the buffers and parameters."""
-        return {"step": self.step, "kept": self.kept()}
+        """What torch saves with the buffers and parameters."""
+        return {"step": self.step, "extra": self.extra_state()}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
-        """Put it back."""
+        """Restore it."""
         self.step = state["step"]
-        self.restore(state["kept"])
+        self.load_extra_state(state["extra"])
 
 
 class JacobianWeighting(Weighting):
-    """A method that makes a direction of the task gradients themselves; there are no weights to record."""
+    """A method that makes a direction of the task gradients themselves; it records no weights."""
 
     needs = "jacobian"
-
-    def aggregate(self, J: Tensor) -> Tensor:
-        """J (K, P) task gradients on the shared parameters → direction d (P,)."""
-        raise NotImplementedError
 
     def forward(self, losses: Tensor, gramians: Tensor | None = None) -> Weights:
         """No weights: (0, K), (0,)."""
@@ -103,7 +106,7 @@ class GameOptions(NoOptions):
 class GameWeighting(Weighting):
     """A weighting that solves something on the Gramians and may hold its weights for some steps.
 
-    The state: the last weights a (B, K) and their status (B,), buffers, and the count of steps.
+    The state: the last weights a (B, K) and their status (B,), and the count of steps.
     """
 
     Options: ClassVar[type[NoOptions]] = GameOptions
@@ -127,12 +130,12 @@ class GameWeighting(Weighting):
         return Weights(self.a, self.status)
 
     def game(self, gramians: Tensor) -> Weights:
-        """gramians (B, K, K) → `Weights` that may be used as they are: 0 where nothing is to be done."""
+        """gramians (B, K, K) → `Weights` usable as they are: 0 where nothing is to be done."""
         raise NotImplementedError
 
 
 class LossWeighting(Weighting):
-    """A weighting that is a function of the losses alone: a scalar objective, and the weights are its derivatives."""
+    """A weighting that is a scalar objective of the losses; its derivatives are the weights."""
 
     needs = "losses"
     linear: ClassVar[bool] = False
@@ -143,12 +146,13 @@ class LossWeighting(Weighting):
         raise NotImplementedError
 
     def forward(self, losses: Tensor, gramians: Tensor | None = None) -> Weights:
-        """∂ objective / ∂ losses (1, K); the gradients of the weighting's own parameters are added to theirs."""
+        """∂ objective / ∂ losses (1, K); gradients of its own parameters are added to theirs."""
         with torch.enable_grad():
             leaf = losses.detach().requires_grad_()
             self.objective(leaf).backward()
         assert leaf.grad is not None
-        return Weights(leaf.grad[None].double(), torch.full((1,), Status.SOLVED, device=losses.device))
+        solved = torch.full((1,), Status.SOLVED, device=losses.device)
+        return Weights(leaf.grad[None].double(), solved)
 
 
 registry: Registry[type[Weighting]] = Registry("weighting")

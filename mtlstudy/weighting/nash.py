@@ -2,11 +2,12 @@
 
 Source: Navon et al., ICML 2022, arXiv 2202.01017.
 
-    d = Σ_t a_t g_t   with   M a = w / a                   a, w (K,), M (K, K); then ‖d‖² = Σ w exactly
+    d = Σ_t a_t g_t   with   M a = w / a          a, w (K,), M (K, K); then ‖d‖² = Σ w exactly
 
-What differs from the paper: a is the solution itself, not a sequence of convex programs stopped early (see `mtlstudy.nash`), and
-a step without a solution is recorded and acted on, never filled in: a task with zero gradient leaves the game for that step,
-and any other status leaves the shared block as it is.
+What differs from the paper: a is the solution itself, not a sequence of convex programs stopped
+early (see `mtlstudy.nash`), and a step without a solution is recorded and acted on, never filled
+in: a task with zero gradient leaves the game for that step, and any other status leaves the shared
+block as it is.
 """
 
 from typing import Annotated, Literal
@@ -16,7 +17,7 @@ from pydantic import Field
 from torch import Tensor
 
 from mtlstudy.errors import InputError
-from mtlstudy.nash.newton import BargainingSolution, Status, nash_weights
+from mtlstudy.nash import BargainingSolution, Status, nash_weights
 from mtlstudy.weighting.base import GameOptions, GameWeighting, Weights, registry
 
 
@@ -25,11 +26,13 @@ class Nash(GameWeighting):
     """Weights a of the bargaining solution; the state is the last a and the count of steps."""
 
     paper = "Navon et al. 2022, arXiv 2202.01017"
+    solves = True
 
     class Options(GameOptions):
-        """update_every: steps between two games; power: bargaining powers w; max_norm: bound on the length of the shared
-        direction (the paper's 1; None for none); head_gradients: scaled by a_t ("weighted", as in the authors' code) or not
-        ("own"); level: the game on the gradients of the shared parameters, or of the representation."""
+        """update_every: steps between two games; power: bargaining powers w; max_norm: bound on the
+        length of the shared direction (the paper's 1; None for none); head_gradients: scaled by a_t
+        ("weighted", as in the authors' code) or not ("own"); level: the game on the gradients of
+        the shared parameters, or of the representation."""
 
         power: tuple[Annotated[float, Field(gt=0)], ...] | None = None
         max_norm: Annotated[float, Field(gt=0)] | None = 1.0
@@ -40,19 +43,27 @@ class Nash(GameWeighting):
 
     def __init__(self, tasks: int, blocks: int, options: "Nash.Options") -> None:
         super().__init__(tasks, blocks, options)
-        if options.power is not None and len(options.power) != tasks:
-            raise InputError(f"weighting.power has {len(options.power)} numbers; allowed: {tasks}, one a task")
-        self.register_buffer("power", None if options.power is None else torch.tensor(options.power, dtype=torch.float64), False)
+        w = options.power
+        if w is not None and len(w) != tasks:
+            raise InputError(f"weighting.power has {len(w)} numbers; allowed: {tasks}, one a task")
+        power = None if w is None else torch.tensor(w, dtype=torch.float64)
+        self.register_buffer("power", power, persistent=False)
+        self.level, self.max_norm = options.level, options.max_norm
+        self.scales_heads = options.head_gradients == "weighted"
 
     def game(self, gramians: Tensor) -> Weights:
-        if gramians.device.type == "cpu" and bool((solution := self.solve(gramians)).solved.all()):
-            return Weights(solution.weights, solution.status)
-        zero = gramians.diagonal(dim1=-2, dim2=-1).abs() < torch.finfo(gramians.dtype).tiny  # (B, K)
+        if gramians.device.type == "cpu":
+            solution = self.solve(gramians)
+            if bool(solution.solved.all()):
+                return Weights(solution.weights, solution.status)
+        zero = (
+            gramians.diagonal(dim1=-2, dim2=-1).abs() < torch.finfo(gramians.dtype).tiny
+        )  # (B, K)
         # the tasks without gradient leave; the others bargain among themselves
         solution = self.solve(gramians + torch.diag_embed(zero.to(gramians)))
         weights = torch.where(solution.solved[:, None] & ~zero, solution.weights, 0.0)
-        left = solution.solved & zero.any(-1)
-        return Weights(weights, torch.where(left, int(Status.ZERO_GRADIENT), solution.status))
+        partly = solution.solved & zero.any(-1)
+        return Weights(weights, torch.where(partly, int(Status.ZERO_GRADIENT), solution.status))
 
     def solve(self, gramians: Tensor) -> BargainingSolution:
         """The exact solution on gramians (B, K, K), warm from the last one."""

@@ -1,16 +1,17 @@
-"""Nash-MTL with the customary procedure in place of the exact solver: for the solver experiment, to see what it does to training.
+"""Nash-MTL with the customary procedure in place of the exact solver: for the solver experiment, to
+see what it does to training.
 
-Source: Navon et al., ICML 2022, arXiv 2202.01017: the convex-concave procedure, 20 programs at most, warm from the last step
-(`mtlstudy.nash_reference.ccp`; needs the package cvxpy).
+Source: Navon et al., ICML 2022, arXiv 2202.01017: the convex-concave procedure, 20 programs at
+most, warm from the last step (`mtlstudy.nash.reference.ccp`; needs the package cvxpy).
 
-What it does where a program has no answer is what the published code does: the last weights are used again. The status says so
-here (MAX_ITERATIONS where the residual of M a = 1/a exceeds 1e-3), but nothing acts on it.
+Where a program has no answer the last weights are used again, as in the published code. The status
+says so here (MAX_ITERATIONS where the residual of M a = 1/a exceeds 1e-3), but nothing acts on it.
 """
 
 import torch
 from torch import Tensor
 
-from mtlstudy.nash.newton import Status
+from mtlstudy.nash import Status
 from mtlstudy.weighting.base import Weights, registry
 from mtlstudy.weighting.nash import Nash
 
@@ -20,6 +21,7 @@ class NashCCP(Nash):
     """As `Nash`; the weights are those of the procedure, right or wrong. power must be 1."""
 
     paper = "Navon et al. 2022, arXiv 2202.01017 (its own procedure)"
+    solves = False
 
     class Options(Nash.Options):
         """As for nash, with equal powers."""

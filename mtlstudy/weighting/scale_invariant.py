@@ -1,4 +1,5 @@
-"""Scale-invariant weighting: Σ_t log L_t, whose gradient Σ_t ∇L_t / L_t does not change when a loss is rescaled.
+"""Scale-invariant weighting: Σ_t log L_t, whose gradient Σ_t ∇L_t / L_t does not change when a loss
+is rescaled.
 
 Source: the baseline SI of Navon et al., ICML 2022, arXiv 2202.01017.
 """
@@ -11,7 +12,7 @@ from mtlstudy.weighting.base import LossWeighting, registry
 
 @registry.register("scale_invariant")
 class ScaleInvariant(LossWeighting):
-    """Weights 1/L_t; losses are floored at the smallest normal float32, so that a loss of 0 does not divide by 0."""
+    """Weights 1/L_t; losses are floored at the smallest normal float32, not to divide by 0."""
 
     paper = "Navon et al. 2022 (SI), arXiv 2202.01017"
 

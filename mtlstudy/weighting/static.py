@@ -1,6 +1,6 @@
-"""Static weights, tuned like every other hyperparameter: Σ_t c_t L_t with Σ c = 1.
+"""Static weights, tuned like every other hyperparameter: Σ_t c_t L_t with Σ c = 1, c (K,).
 
-The baseline that gradient methods are often shown without; see Xin et al., NeurIPS 2022, arXiv 2209.11379.
+Source: Xin et al., NeurIPS 2022, arXiv 2209.11379: the baseline often left out.
 """
 
 from typing import Annotated
@@ -16,7 +16,7 @@ from mtlstudy.weighting.base import LossWeighting, registry
 
 @registry.register("static")
 class Static(LossWeighting):
-    """Weights c given once; the study draws its candidates from the simplex and chooses on validation."""
+    """Weights c given once; candidates are drawn from the simplex, chosen on validation."""
 
     paper = "Xin et al. 2022, arXiv 2209.11379"
     linear = True
@@ -32,7 +32,9 @@ class Static(LossWeighting):
         super().__init__(tasks, blocks, options)
         weights = options.weights or (1.0,) * tasks
         if len(weights) != tasks:
-            raise InputError(f"weighting.weights has {len(weights)} numbers; allowed: {tasks}, one a task")
+            raise InputError(
+                f"weighting.weights has {len(weights)} numbers; allowed: {tasks}, one a task"
+            )
         self.register_buffer("c", torch.tensor(weights) / sum(weights))
 
     def objective(self, losses: Tensor) -> Tensor:

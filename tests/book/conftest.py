@@ -1,15 +1,14 @@
 """The built site and its pages, parsed once."""
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 from pages import ROOT, Node, parse
 
+HERE = Path(__file__).parent
 SITE = ROOT / "_build" / "html"
-sys.path.insert(0, str(ROOT / "book" / "_ext"))
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +26,10 @@ def site() -> Path:
 def toc() -> list[str]:
     """The pages of _toc.yml."""
     table = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-    return [table["root"], *(chapter["file"] for part in table["parts"] for chapter in part["chapters"])]
+    return [
+        table["root"],
+        *(chapter["file"] for part in table["parts"] for chapter in part["chapters"]),
+    ]
 
 
 @pytest.fixture(scope="session")
@@ -39,4 +41,14 @@ def pages(site: Path, toc: list[str]) -> dict[str, Node]:
 @pytest.fixture(scope="session")
 def articles(pages: dict[str, Node]) -> dict[str, Node]:
     """The article of each page: what was written, without navigation."""
-    return {name: next(n for n in page.all("article") if n.has("bd-article")) for name, page in pages.items()}
+    return {
+        name: next(n for n in page.all("article") if n.has("bd-article"))
+        for name, page in pages.items()
+    }
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs the built book is marked so; `make check` leaves it out."""
+    for item in items:
+        if item.path.parent == HERE and "site" in getattr(item, "fixturenames", ()):
+            item.add_marker("book")

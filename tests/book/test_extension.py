@@ -1,4 +1,5 @@
-"""The local Sphinx extension: values into text, escaping, Korean search. These need no built book."""
+"""The local Sphinx extension: values into text, escaping, generated parts, Korean search. These
+need no built book."""
 
 import json
 import os
@@ -6,11 +7,10 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
-import pytest
 from pages import ROOT
 
-PARTICLE = re.compile(r"\}\}\s?(은|는|이|가|을|를|와|과|로|으로|이다|였다|이며)(?=[\s.,)])")
 CONF = """
 import sys
 sys.path.insert(0, {ext!r})
@@ -23,54 +23,97 @@ html_theme = "basic"
 """
 META = "title_ko: 제목\ntitle_en: Title\nkeywords_ko: [가]\nkeywords_en: [a]\n"
 META += "authors:\n- {name_ko: '저자 <b>', name_en: 'Author *x*', affiliation: '소속'}\n"
+EMPTY: dict[str, Any] = {"claims": {}, "run": {}, "provenance": {}, "set": {}}
 
 
-@pytest.mark.parametrize("page", sorted((ROOT / "book").glob("*.md")), ids=lambda p: p.stem)
-def test_no_particle_follows_a_computed_number(page: Path) -> None:
-    found = PARTICLE.search(page.read_text(encoding="utf-8"))
-    assert not found, f"{page.name}: {found[0]!r}: the particle varies with the number"
-
-
-def build(place: Path, text: str, values: dict[str, object]) -> tuple[int, str, str]:
+def build(place: Path, page: str, content: dict[str, Any]) -> tuple[int, str, str]:
     """Build one page with the extension: exit status, html, messages."""
-    book, results = place / "src" / "book", place / "_build" / "results" / "quick"
-    book.mkdir(parents=True)
-    results.mkdir(parents=True)
-    (results / "values.json").write_text(json.dumps(values), encoding="utf-8")
-    (book / "metadata.yml").write_text(META, encoding="utf-8")
-    (place / "src/conf.py").write_text(CONF.format(ext=str(ROOT / "book/_ext")), encoding="utf-8")
-    (place / "src/index.md").write_text(text, encoding="utf-8")
-    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", str(place / "src"), str(place / "out")]
+    source, text = place / "src", place / "_build/text/quick.json"
+    (source / "book").mkdir(parents=True)
+    text.parent.mkdir(parents=True)
+    text.write_text(json.dumps(content), encoding="utf-8")
+    (source / "book/metadata.yml").write_text(META, encoding="utf-8")
+    (source / "conf.py").write_text(CONF.format(ext=str(ROOT / "book/_ext")), encoding="utf-8")
+    (source / "index.md").write_text(page, encoding="utf-8")
+    options = ["-q", "-W", "--keep-going", "-b", "html", str(source), str(place / "out")]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    environment.pop("MTLSTUDY_PROFILE", None)
+    environment.pop("MTLSTUDY_BUILD", None)
     done = subprocess.run(
-        command, cwd=place, capture_output=True, text=True,
-        env={**os.environ, "MTLSTUDY_RUNS": "runs", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-    page = place / "out/index.html"
-    return done.returncode, page.read_text(encoding="utf-8") if page.exists() else "", done.stderr
+        [sys.executable, "-m", "sphinx", *options],
+        cwd=place,
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    made = place / "out/index.html"
+    return done.returncode, made.read_text(encoding="utf-8") if made.exists() else "", done.stderr
 
 
 def test_values_reach_the_text_escaped(tmp_path: Path) -> None:
-    values = {"a": {"hard+nash": {"delta_m": "−1.2 | *x* <script>alert(1)</script> {{ b }}"}}, "seeds": [0, 1, 2], "n": 3,
-              "sentences": ["첫 문장.", "둘째 *문장*."]}  # fmt: skip
-    text = (
-        '# 쪽\n\n값: {{ run.a["hard+nash"].delta_m }}; 시드 {{ run.seeds }}; 수 {{ run.n }}.\n\n'
+    evil = "−1.2 | *x* <script>alert(1)</script> {{ b }}"
+    run = {"a": {"hard+nash": {"delta_m": evil}}, "n": 3, "found": ["첫 문장.", "둘째 *문장*."]}
+    content = {
+        "claims": {"all": {"nash": "내쉬 대 균등: 차이가 *없다* (p = 0.5)."}},
+        "run": run,
+        "provenance": {"seeds": [0, 1, 2]},
+        "set": {"profiles": {"quick": {"steps": 250, "dropouts": [0.0, 0.3]}, "lr": ["0.1", "1"]}},
+    }
+    page = (
+        '# 쪽\n\n값: {{ run.a["hard+nash"].delta_m }}; 시드 {{ provenance.seeds }}; '
+        "수 {{ run.n }}.\n\n{{ claims.all.nash }} {{ profiles.quick.steps }} 단계, 후보 "
+        "{{ profiles.lr[1] }}, {{ profiles.quick.dropouts }}.\n\n"
         "저자 {{ meta.byline_ko }}, {{ meta.authors_en }}.\n\n"
-        '{{ "- " + run.sentences | join("\\n- ") }}\n'
+        '{{ "- " + run.found | join("\\n- ") }}\n\n% generated: recheck\n'
     )
-    status, html, messages = build(tmp_path, text, values)
+    status, html, messages = build(tmp_path, page, content)
     assert status == 0, messages
     assert "−1.2 | *x* &lt;script&gt;alert(1)&lt;/script&gt;" in html
     assert "<script>alert" not in html and "시드 0, 1, 2; 수 3" in html
+    assert "내쉬 대 균등: 차이가 *없다* (p = 0.5). 250 단계, 후보 1, 0.0, 0.3." in html
     assert re.search(r"<li><p>첫 문장.</p></li>\s*<li><p>둘째 \*문장\*.</p></li>", html)
     assert "저자 &lt;b&gt; (소속)" in html and "Author *x*" in html
+    assert "공개된 실행을 다시 학습하지 않았다" in html
     assert "unpkg" not in html
     assert (tmp_path / "out/_static/fonts/NotoSansKR-Regular.woff").exists()
 
 
-def test_a_missing_value_stops_the_build(tmp_path: Path) -> None:
-    status, _, messages = build(tmp_path, "# 쪽\n\n값: {{ run.a.b }}.\n", {"a": {"c": "1"}})
+def test_a_claim_or_number_that_is_not_there_stops_the_build(tmp_path: Path) -> None:
+    content = {**EMPTY, "claims": {"all": {}}, "run": {"a": {"c": "1"}}}
+    page = "# 쪽\n\n판정: {{ claims.all.nash }}\n\n값: {{ run.a.b }}.\n\n% generated: nothing\n"
+    status, _, messages = build(tmp_path, page, content)
     assert status != 0
-    assert "Substitution error" in messages and "'b'" in messages
+    assert "Substitution error" in messages and "'nash'" in messages and "'b'" in messages
+    assert "generated 'nothing'; allowed: data-cards, downloads, recheck" in messages
+
+
+def test_a_text_that_is_missing_or_partial_stops_the_build(tmp_path: Path) -> None:
+    status, _, messages = build(tmp_path, "# 쪽\n", {"run": {}})
+    assert status != 0 and "no claims, provenance, set; `mtlstudy text` writes it" in messages
+
+
+def test_what_was_trained_again_is_a_table(tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    import mtlbook
+
+    monkeypatch.setenv("MTLSTUDY_BUILD", str(tmp_path))
+    assert "다시 학습하지 않았다" in mtlbook.recheck(tmp_path, "")
+    machines = {
+        "published": {"processor": "One | two", "isa": "AVX512"},
+        "here": {"processor": "Three", "isa": ""},
+    }
+    run = {"run_id": "0123456789abcdef", "data": "yeast", "method": "hard+nash", "seed": 2}
+    drawn = [
+        {**run, **machines, "verdict": "same bits", "largest": 0.0},
+        {**run, **machines, "verdict": "within the spread of seeds", "largest": 0.347},
+        {**run, **machines, "verdict": "outside it", "largest": None},
+    ]
+    record = {"commit": "abc1234", "profile": "quick", "drawn": drawn}
+    (tmp_path / "recheck.json").write_text(json.dumps(record), encoding="utf-8")
+    text = mtlbook.recheck(tmp_path, "")
+    assert "커밋 abc1234" in text and ":name: tab-recheck" in text
+    row = "| `01234567` | Yeast | 내쉬 | 2 | {} | {} | One \\| two · AVX512 | Three |"
+    cells = [("같은 비트", "0.00"), ("시드의 흔들림 안", "0.35"), ("시드의 흔들림 밖", "–")]
+    assert all(row.format(*pair) in text for pair in cells)
 
 
 def test_search_words() -> None:
@@ -81,11 +124,3 @@ def test_search_words() -> None:
     assert {"매개", "변수", "매개변수", "공유"} <= set(split("매개변수공유를"))
     assert {"Nash", "는"} <= set(split("Nash는"))
     assert {"값", "값은"} <= set(split("값은"))
-
-
-def test_cards_get_numbered_tables() -> None:
-    from mtlbook import captioned
-
-    card = "(data-x)=\n## 자료 (`x`)\n\n| 항목 | 내용 |\n|---|---|\n| 출처 | a |\n\n| 과제 | 종류 |\n|---|---|\n| t | b |\n"
-    text = captioned(card, "x")
-    assert text.count("```{table}") == 2 and "자료: 과제" in text and "(data-x)=" in text

@@ -16,7 +16,7 @@ SENTENCES = {
     "book/related": "이 연구의 규약은 이 비판을 출발점으로 삼는다.",
     "book/method": "풀이는 언제나 이름 붙인 상태(status)로 끝난다.",
     "book/discussion": "정확한 풀이는 비교의 전제이지 그 자체로 성능의 주장이 아니다.",
-    "book/reproduce": "새 파일은 저절로 발견되고",
+    "book/reproduce": "무엇을 뽑을지는 커밋이 정하므로",
     "book/extending": "방법 하나는 파일 하나이다.",
     "book/sharing": "그림은 손으로 그리지 않고 모형에서 만든다.",
     "book/data_cards": "실제로 읽은 자료에서 센 것이다.",
@@ -24,10 +24,20 @@ SENTENCES = {
     "book/references": "글에서 처음 인용된 차례로 적는다.",
     "book/abstract": "a damped Newton method solves it to rounding",
 }
-LOADS = {"script": "src", "img": "src", "iframe": "src", "source": "src", "video": "src", "embed": "src", "object": "data"}
-CDN = re.compile(r"https?://[\w.-]*(unpkg|jsdelivr|cdnjs|googleapis|gstatic|googletagmanager|cloudflare|mybinder)[\w.-]*")
+LOADS = {
+    "script": "src",
+    "img": "src",
+    "iframe": "src",
+    "source": "src",
+    "video": "src",
+    "embed": "src",
+    "object": "data",
+}
+CDN = re.compile(
+    r"https?://[\w.-]*(unpkg|jsdelivr|cdnjs|googleapis|gstatic|googletagmanager|cloudflare|mybinder)[\w.-]*"
+)
 PROSE = ("p", "li", "td", "h1", "h2", "h3", "figcaption", "caption")
-SPEECH = "mathjax/tex-svg.js"  # names a CDN for its speech engine, which the book does not load (no menu)
+SPEECH = "mathjax/tex-svg.js"  # names a CDN for its speech engine, which is not loaded (no menu)
 
 
 def test_pages_are_those_of_the_table_of_contents(site: Path, toc: list[str]) -> None:
@@ -44,7 +54,11 @@ def test_known_sentences(articles: dict[str, Node], name: str) -> None:
 def test_no_page_is_empty_or_holds_an_unresolved_reference(articles: dict[str, Node]) -> None:
     for name, article in articles.items():
         assert len(article.text()) > 80, name
-        assert not [n for n in article.all("div") + article.all("span") if n.has("system-message") or n.has("problematic")], name
+        assert not [
+            n
+            for n in article.all("div") + article.all("span")
+            if n.has("system-message") or n.has("problematic")
+        ], name
         visible = " ".join(n.text() for tag in PROSE for n in article.all(tag))
         assert "{{" not in visible and "}}" not in visible, name
         assert not re.search(r"% generated|\{(ref|numref|doc|cite|eq)\}", visible), name
@@ -80,7 +94,9 @@ def test_nothing_is_loaded_from_another_host(site: Path, pages: dict[str, Node])
 def test_mathjax_and_its_licence_are_local(site: Path, pages: dict[str, Node]) -> None:
     assert (site / "_static" / SPEECH).stat().st_size > 1_000_000
     assert "Apache License" in (site / "_static/mathjax/LICENSE").read_text()
-    assert any(SPEECH in node.attributes.get("src", "") for node in pages["book/method"].all("script"))
+    assert any(
+        SPEECH in node.attributes.get("src", "") for node in pages["book/method"].all("script")
+    )
     assert "enableMenu" in (site / "book/method.html").read_text(encoding="utf-8")
 
 
@@ -95,7 +111,9 @@ def test_figures_are_numbered_captioned_and_described(articles: dict[str, Node])
             assert re.match(r"그림 \d+\.\d+ \S.{5,}", caption), f"{name}: {caption!r}"
             for image in figure.all("img"):
                 alt = image.attributes.get("alt", "")
-                assert len(alt) > 10 and not alt.startswith(("_images", "../")), f"{name}: alt {alt!r}"
+                assert len(alt) > 10 and not alt.startswith(("_images", "../")), (
+                    f"{name}: alt {alt!r}"
+                )
     assert count >= 3
 
 
@@ -128,21 +146,32 @@ def test_internal_links_lead_somewhere(site: Path, pages: dict[str, Node]) -> No
             assert target.exists(), f"{name}: {parts.path}"
             if parts.fragment and target.suffix == ".html":
                 if target not in anchors:
-                    anchors[target] = set(re.findall(r'\bid="([^"]+)"', target.read_text(encoding="utf-8")))
-                assert unquote(parts.fragment) in anchors[target], f"{name}: {parts.path}#{parts.fragment}"
+                    anchors[target] = set(
+                        re.findall(r'\bid="([^"]+)"', target.read_text(encoding="utf-8"))
+                    )
+                assert unquote(parts.fragment) in anchors[target], (
+                    f"{name}: {parts.path}#{parts.fragment}"
+                )
             count += 1
     assert count > 200
 
 
 def test_downloads(articles: dict[str, Node]) -> None:
-    files = {Path(urlsplit(a.attributes["href"]).path).name for a in articles["book/downloads"].all("a") if a.has("download")}
-    assert {"solver.py", "toy.py", "first_comparison.py"} <= files
+    files = {
+        Path(urlsplit(a.attributes["href"]).path).name
+        for a in articles["book/downloads"].all("a")
+        if a.has("download")
+    }
+    assert {"solver.py", "toy.py", "weightings.py"} <= files
     assert any(f.endswith(".csv") for f in files) and any(f.endswith(".pdf") for f in files)
 
 
 def test_numbers_come_with_their_origin(articles: dict[str, Node]) -> None:
     for name in ("index", "discussion", "downloads"):
-        assert re.search(r"프로필 \w+, 시드 [\d, ]+, 장치 .+, 날짜 \d{4}-\d\d-\d\d", articles[f"book/{name}"].text()), name
+        assert re.search(
+            r"프로필 \w+, 시드 [\d, ]+, 장치 .+, 날짜 \d{4}-\d\d-\d\d",
+            articles[f"book/{name}"].text(),
+        ), name
 
 
 def test_language_and_title(pages: dict[str, Node]) -> None:
@@ -170,20 +199,42 @@ def found(site: Path, word: str) -> set[str]:
     """Pages that the search index holds for a word, in text or title."""
     terms = index(site)
     held = [terms[kind].get(word, []) for kind in ("terms", "titleterms")]
-    return {terms["docnames"][n] for numbers in held for n in (numbers if isinstance(numbers, list) else [numbers])}
+    return {
+        terms["docnames"][n]
+        for numbers in held
+        for n in (numbers if isinstance(numbers, list) else [numbers])
+    }
 
 
 @pytest.mark.parametrize("word", ["공유", "협상", "기울기", "값", "매개변수"])
-def test_search_finds_every_page_that_holds_a_word(site: Path, articles: dict[str, Node], word: str) -> None:
-    holds = {name for name, article in articles.items() if re.search(rf"{word}[은는이가을를의\s]", article.text())}
+def test_search_finds_every_page_that_holds_a_word(
+    site: Path, articles: dict[str, Node], word: str
+) -> None:
+    holds = {
+        name
+        for name, article in articles.items()
+        if re.search(rf"{word}[은는이가을를의\s]", article.text())
+    }
     assert holds and holds <= found(site, word)
 
 
 def test_references_are_cited_and_listed(articles: dict[str, Node]) -> None:
-    keys = re.findall(r"^@\w+\{(\w+),", (ROOT / "book/references.bib").read_text(encoding="utf-8"), re.MULTILINE)
-    text = "".join(p.read_text(encoding="utf-8") for p in [*(ROOT / "book").glob("*.md"), *(ROOT / "notebooks").glob("*.py")])
-    cited = {key.strip() for group in re.findall(r"\{cite(?::\w+)?\}`([^`]+)`", text) for key in group.split(",")}
+    keys = re.findall(
+        r"^@\w+\{(\w+),", (ROOT / "book/references.bib").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    text = "".join(
+        p.read_text(encoding="utf-8")
+        for p in [*(ROOT / "book").glob("*.md"), *(ROOT / "notebooks").glob("*.py")]
+    )
+    cited = {
+        key.strip()
+        for group in re.findall(r"\{cite(?::\w+)?\}`([^`]+)`", text)
+        for key in group.split(",")
+    }
     assert cited <= set(keys)
     listed = articles["book/references"].text()
     assert listed.count("[") >= len(cited)
-    assert "arXiv:2202.01017" in listed and " and " not in listed.split("arXiv:2202.01017")[0].rsplit("Navon", 1)[1].split(".")[0]
+    assert (
+        "arXiv:2202.01017" in listed
+        and " and " not in listed.split("arXiv:2202.01017")[0].rsplit("Navon", 1)[1].split(".")[0]
+    )

@@ -1,4 +1,4 @@
-"""Sharing architectures: one file each, found by itself. `names()` lists them, `get(name)` gives the class."""
+"""Sharing architectures: one file each. `names()` lists them, `get(name)` gives the class."""
 
 from mtlstudy.models.sharing.base import Sharing, registry
 

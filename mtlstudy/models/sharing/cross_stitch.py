@@ -1,11 +1,13 @@
-"""Cross-stitch networks: K trunks whose activations are mixed after every stage by a learned matrix.
+"""Cross-stitch networks: K trunks whose activations a learned matrix mixes after every stage.
 
-Source: Misra, Shrivastava, Gupta & Hebert, *Cross-Stitch Networks for Multi-Task Learning*, CVPR 2016, arXiv 1604.03539.
+Source: Misra, Shrivastava, Gupta & Hebert, *Cross-Stitch Networks for Multi-Task Learning*, CVPR
+2016, arXiv 1604.03539.
 
     h_t^l = Σ_s α_ts^l f_s^l(h_s^{l−1})                    α^l (K, K), one a stage
 
-What differs from the paper: the trunks start from scratch, not from trained single-task networks, and α is trained at the rate of
-the other weights, not at one 100 to 1,000 times larger. With α = I it is single-task learning.
+What differs from the paper: the trunks start from scratch, not from trained single-task networks,
+and α is trained at the rate of the other weights, not at one 100 to 1,000 times larger. With α = I
+it is single-task learning.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,9 +18,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mtlstudy.models.backbones import Backbone
-from mtlstudy.registry import Options
+from mtlstudy.models.sharing.base import Sharing, Use, mix, near_identity, registry
 from mtlstudy.models.tasks import Inputs
-from mtlstudy.models.sharing.base import Sharing, Use, mixed, parameters, registry
+from mtlstudy.registry import Options
 
 
 @registry.register("cross_stitch")
@@ -29,39 +31,34 @@ class CrossStitch(Sharing):
     tuned = {"own": (0.9, 0.7)}
 
     class Options(Options):
-        """own: α_tt at the start (the paper: 0.9 is best); the other tasks share the rest equally."""
+        """own: α_tt at the start (the paper: 0.9 is best); the other tasks share the rest."""
 
         own: Annotated[float, Field(ge=0, le=1)] = 0.9
 
     alpha: Any
 
     def build(self, backbone: Backbone) -> None:
-        self.names = [stage.name for stage in backbone.stages]
-        self.stages = nn.ModuleList(nn.ModuleDict({task: stage.build() for task in self.sorted}) for stage in backbone.stages)
-        K = len(self.sorted)
-        own: float = self.options.own if K > 1 else 1.0
-        start = torch.eye(K) * own + (1 - torch.eye(K)) * (1 - own) / max(K - 1, 1)  # (K, K)
-        rows = [{task: nn.Parameter(start[t].clone()) for t, task in enumerate(self.sorted)} for _ in self.names]
-        self.alpha = nn.ModuleList(nn.ParameterDict(row) for row in rows)
+        self.stages = self.copies(backbone.stages, self.task_names)
+        start = near_identity(len(self.task_names), self.options.own)  # (K, K)
+        self.alpha = nn.ModuleList(self.rows(start) for _ in self.stages)
 
     def represent(self, x: Tensor, tasks: Sequence[str]) -> dict[str, Tensor]:
-        h = dict.fromkeys(self.sorted, x)
-        for last, stage, alpha in zip(self._last(), self.stages, self.alpha, strict=True):
-            f = torch.stack([stage[task](h[task]) for task in self.sorted])  # (K, N, …)
-            wanted = tasks if last else self.sorted
-            h = {task: mixed(alpha[task], f) for task in wanted}
+        h = dict.fromkeys(self.task_names, x)
+        for l, (stage, alpha) in enumerate(zip(self.stages, self.alpha, strict=True), 1):
+            f = torch.stack([stage[task](h[task]) for task in self.task_names])  # (K, N, …)
+            mixed = tasks if l == len(self.stages) else self.task_names
+            h = {task: mix(alpha[task], f) for task in mixed}
         return h
 
     def usage(self) -> Iterable[Use]:
-        for last, name, stage, alpha in zip(self._last(), self.names, self.stages, self.alpha, strict=True):
-            yield Use(name, self.sorted, parameters(stage))
-            for task in self.sorted:
-                yield Use(f"{name}.{task}" if last else name, [task] if last else self.sorted, [alpha[task]])
-
-    def _last(self) -> list[bool]:
-        return [l == len(self.names) - 1 for l in range(len(self.names))]
+        levels = zip(self.stage_names, self.stages, self.alpha, strict=True)
+        for l, (name, stage, alpha) in enumerate(levels, 1):
+            yield self.use(name, stage)
+            for t in self.task_names:
+                yield self.use(name, alpha[t], task=t if l == len(self.stages) else None)
 
     def learned(self, inputs: Inputs) -> dict[str, Any]:
         """α of every stage."""
-        alpha = [[row[task].tolist() for task in self.sorted] for row in self.alpha]
-        return {"alpha": dict(zip(self.names, alpha, strict=True)), "tasks": self.sorted}
+        alpha = [[row[task].tolist() for task in self.task_names] for row in self.alpha]
+        by_stage = dict(zip(self.stage_names, alpha, strict=True))
+        return {"alpha": by_stage, "tasks": self.task_names}

@@ -16,4 +16,4 @@ class Hard(Partitioned):
     paper = "Caruana 1997"
 
     def partition(self, backbone: Backbone) -> list[list[list[str]]]:
-        return [[self.sorted] for _ in backbone.stages]
+        return [[self.task_names] for _ in backbone.stages]

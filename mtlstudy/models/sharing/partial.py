@@ -1,6 +1,7 @@
 """Task-specific layers: the first s stages are shared, the rest is each task's own.
 
-Source: Ruder, *An Overview of Multi-Task Learning in Deep Neural Networks*, 2017, arXiv 1706.05098, section 3.
+Source: Ruder, *An Overview of Multi-Task Learning in Deep Neural Networks*, 2017, arXiv 1706.05098,
+section 3.
 
     ŷ_t = h_t ∘ f_L^t ∘ … ∘ f_{s+1}^t ∘ f_s ∘ … ∘ f_1 (x)
 
@@ -12,8 +13,8 @@ from typing import Annotated
 from pydantic import Field
 
 from mtlstudy.models.backbones import Backbone
+from mtlstudy.models.sharing.base import Partitioned, registry, singletons
 from mtlstudy.registry import Options
-from mtlstudy.models.sharing.base import Partitioned, alone, refuse, registry
 
 
 @registry.register("partial")
@@ -28,8 +29,9 @@ class Partial(Partitioned):
         shared: Annotated[int, Field(ge=0)] | None = None
 
     def partition(self, backbone: Backbone) -> list[list[list[str]]]:
-        L = len(backbone.stages)
-        s: int = L - 1 if self.options.shared is None else self.options.shared
+        L, s = len(backbone.stages), self.options.shared
+        if s is None:
+            s = L - 1
         if s > L:
-            raise refuse(self.name, f"shared = {s}, but the backbone has {L} stages; allowed: 0 to {L}")
-        return [[self.sorted] if stage < s else alone(self.sorted) for stage in range(L)]
+            raise self.refuse(f"shared = {s}, but the backbone has {L} stages; allowed: 0 to {L}")
+        return [[self.task_names] if l < s else singletons(self.task_names) for l in range(L)]

@@ -1,13 +1,16 @@
-"""Progressive layered extraction: at every stage shared experts and experts of each task, mixed by gates.
+"""Progressive layered extraction: at every stage shared experts and experts of each task, mixed by
+gates.
 
-Source: Tang, Liu, Zhao & Gong, *Progressive Layered Extraction (PLE)*, RecSys 2020, doi 10.1145/3383313.3412236.
+Source: Tang, Liu, Zhao & Gong, *Progressive Layered Extraction (PLE)*, RecSys 2020, doi
+10.1145/3383313.3412236.
 
-    h_t^l = Σ_{e ∈ own(t) ∪ shared} softmax(A_t^l v_t)_e f_e^l      task t's gate sees its own experts and the shared ones
-    h_0^l = Σ_{e ∈ all} softmax(A_0^l v_0)_e f_e^l                  the shared gate sees all; there is none at the last stage
+    h_t^l = Σ_{e ∈ own(t) ∪ shared} softmax(A_t^l v_t)_e f_e^l    a task's gate: own, shared experts
+    h_0^l = Σ_{e ∈ all} softmax(A_0^l v_0)_e f_e^l                the shared gate: all experts
 
-Experts of task t at stage l take h_t^{l−1}, the shared ones h_0^{l−1}; at the first stage all take x. A stage of the backbone is
-a level of the paper (a single level is its CGC). A gate sees v: the input as in `mmoe` at the first stage, afterwards the mean
-over places or tokens of the h that its experts take.
+The shared gate ends before the last stage. Experts of task t at stage l take h_t^{l−1}, the shared
+ones h_0^{l−1}; at the first stage all take x. A stage of the backbone is a level of the paper (a
+single level is its CGC). A gate sees v: the input as in `mmoe` at the first stage, afterwards the
+mean over pixels or tokens of the h that its experts take.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,17 +21,17 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mtlstudy.models.backbones import Backbone
-from mtlstudy.models.layers import pooled
-from mtlstudy.registry import Options
+from mtlstudy.models.layers import mean_pool
+from mtlstudy.models.sharing.base import Sharing, Use, gate_values, mixture, registry
 from mtlstudy.models.tasks import Inputs
-from mtlstudy.models.sharing.base import Sharing, Use, mixture, parameters, registry
+from mtlstudy.registry import Options
 
 SHARED = "shared"
 
 
 @registry.register("ple")
 class PLE(Sharing):
-    """Own and shared experts a stage; gates for each task and, before the last stage, one for the shared experts."""
+    """Own and shared experts a stage; a gate a task and, before the last stage, a shared one."""
 
     paper = "Tang et al. 2020, doi 10.1145/3383313.3412236"
     tuned = {"shared": (1, 2)}
@@ -42,51 +45,51 @@ class PLE(Sharing):
     gates: Any
 
     def build(self, backbone: Backbone) -> None:
-        self.names = [stage.name for stage in backbone.stages]
-        o: Any = self.options
-        self.experts = {t: [f"{t}-{i + 1}" for i in range(o.own)] for t in self.sorted}
-        self.experts[SHARED] = [f"{SHARED}-{i + 1}" for i in range(o.shared)]
-        every = [e for group in self.experts.values() for e in group]
-        self.stages = nn.ModuleList(nn.ModuleDict({e: stage.build() for e in every}) for stage in backbone.stages)
+        o, groups = self.options, [*self.task_names, SHARED]
+        size = dict.fromkeys(self.task_names, o.own) | {SHARED: o.shared}
+        self.experts = {g: [f"{g}-{i + 1}" for i in range(size[g])] for g in groups}
+        self.stages = self.copies(backbone.stages, self.inputs_of_gate(SHARED))
         self.gates = nn.ModuleList()
-        for l in range(len(self.names)):
-            before = backbone.view_width if l == 0 else backbone.stages[l - 1].width
-            groups = [*self.sorted, SHARED] if l < len(self.names) - 1 else self.sorted
-            gates = {
-                g: nn.Sequential(*([backbone.view()] if l == 0 else []), nn.Linear(before, len(self.seen(g)))) for g in groups
-            }
-            self.gates.append(nn.ModuleDict(gates))
+        for l in range(len(backbone.stages)):
+            before = backbone.stages[l - 1].width if l else backbone.gate_width
+            gates = nn.ModuleDict()
+            for g in groups if l < len(backbone.stages) - 1 else self.task_names:
+                v = [] if l else [backbone.gate_input()]
+                gates[g] = nn.Sequential(*v, nn.Linear(before, len(self.inputs_of_gate(g))))
+            self.gates.append(gates)
 
-    def seen(self, group: str) -> list[str]:
+    def inputs_of_gate(self, group: str) -> list[str]:
         """The experts that a gate mixes."""
-        groups = [*self.sorted, SHARED] if group == SHARED else [group, SHARED]
+        groups = list(self.experts) if group == SHARED else [group, SHARED]
         return [e for g in groups for e in self.experts[g]]
 
     def represent(self, x: Tensor, tasks: Sequence[str]) -> dict[str, Tensor]:
-        h = dict.fromkeys([*self.sorted, SHARED], x)
-        for l, (stage, gates) in enumerate(zip(self.stages, self.gates, strict=True)):
-            mixing = tasks if l == len(self.names) - 1 else list(h)
-            groups = [*mixing, SHARED] if SHARED not in mixing else mixing
+        h = dict.fromkeys([*self.task_names, SHARED], x)
+        for l, (stage, gates) in enumerate(zip(self.stages, self.gates, strict=True), 1):
+            mixed = tasks if l == len(self.stages) else list(h)
+            groups = dict.fromkeys([*mixed, SHARED])
             f = {e: stage[e](h[g]) for g in groups for e in self.experts[g]}
-            view = {g: h[g] if l == 0 else pooled(h[g]) for g in mixing}
-            h = {g: mixture(gates[g](view[g]), torch.stack([f[e] for e in self.seen(g)], 1)) for g in mixing}
+            v = {g: h[g] if l == 1 else mean_pool(h[g]) for g in mixed}
+            stacked = {g: torch.stack([f[e] for e in self.inputs_of_gate(g)], 1) for g in mixed}
+            h = {g: mixture(gates[g](v[g]), stacked[g]) for g in mixed}
         return h
 
     def usage(self) -> Iterable[Use]:
-        top = len(self.names) - 1
-        for l, (name, stage, gates) in enumerate(zip(self.names, self.stages, self.gates, strict=True)):
-            shared = [stage[e] for e in self.experts[SHARED]] + ([gates[SHARED]] if l < top else [])
-            yield Use(name, self.sorted, parameters(*shared))
-            for t in self.sorted:  # what a task owns reaches the others through the shared gate of the same or a later stage
-                own, gate = [stage[e] for e in self.experts[t]], gates[t]
-                yield Use(f"{name}.{t}" if l == top else name, [t] if l == top else self.sorted, parameters(*own))
-                yield Use(f"{name}.{t}" if l >= top - 1 else name, [t] if l >= top - 1 else self.sorted, parameters(gate))
+        levels = zip(self.stage_names, self.stages, self.gates, strict=True)
+        for l, (name, stage, gates) in enumerate(levels, 1):
+            last, before_last = l == len(self.stages), l >= len(self.stages) - 1
+            gate = [] if last else [gates[SHARED]]
+            yield self.use(name, *(stage[e] for e in self.experts[SHARED]), *gate)
+            for t in self.task_names:  # reaches the others through a shared gate, if one follows
+                own = [stage[e] for e in self.experts[t]]
+                yield self.use(name, *own, task=t if last else None)
+                yield self.use(name, gates[t], task=t if before_last else None)
 
     def learned(self, inputs: Inputs) -> dict[str, Any]:
         """Mean first-stage gate of every task over its own and the shared experts."""
-        x = {task: inputs if isinstance(inputs, Tensor) else inputs[task] for task in self.sorted}
-        gates = {t: self.gates[0][t](x[t]).softmax(-1).mean(0).tolist() for t in self.sorted}
+        gates = gate_values({t: self.gates[0][t] for t in self.task_names}, inputs)
+        own, shared = ["own"] * self.options.own, ["shared"] * self.options.shared
         return {
-            "gates": gates,
-            "experts": {t: ["own"] * len(self.experts[t]) + ["shared"] * len(self.experts[SHARED]) for t in gates},
+            "gates": {t: gate.mean(0).tolist() for t, gate in gates.items()},
+            "experts": {t: own + shared for t in gates},
         }

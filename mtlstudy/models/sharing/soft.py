@@ -1,11 +1,14 @@
-"""Soft parameter sharing: every task has a trunk of its own, and a penalty draws the trunks together.
+"""Soft parameter sharing: every task has a trunk of its own, and a penalty draws the trunks
+together.
 
-Source: Duong et al., *Low Resource Dependency Parsing*, ACL 2015, doi 10.3115/v1/P15-2139 (L2); Ruder 2017, arXiv 1706.05098.
+Source: Duong et al., *Low Resource Dependency Parsing*, ACL 2015, doi 10.3115/v1/P15-2139 (L2);
+Ruder 2017, arXiv 1706.05098.
 
     Σ_t L_t + λ Σ_{s<t} Σ_l ‖θ_s^l − θ_t^l‖²   ("l2")   or with ‖·‖₁ ("l1")
 
-λ → 0 is single-task learning, λ → ∞ hard sharing. What differs from the paper: there the second language's parser is drawn to one
-trained before; here all are trained together, from one and the same initial trunk (corresponding units then mean the same).
+λ → 0 is single-task learning, λ → ∞ hard sharing. What differs from the paper: there the second
+language's parser is drawn to one trained before; here all are trained together, from one and the
+same initial trunk (corresponding units then mean the same).
 """
 
 from itertools import combinations
@@ -16,9 +19,9 @@ from pydantic import Field
 from torch import Tensor
 
 from mtlstudy.models.backbones import Backbone
-from mtlstudy.registry import Options
-from mtlstudy.models.tasks import Inputs
 from mtlstudy.models.sharing.base import Partitioned, parameters, registry
+from mtlstudy.models.tasks import Inputs
+from mtlstudy.registry import Options
 
 
 @registry.register("soft")
@@ -44,16 +47,17 @@ class Soft(Partitioned):
 
     def trunks(self) -> list[Tensor]:
         """θ_t of every task, flattened (P,)."""
-        own = [parameters(*(stage[task] for stage in self.stages)) for task in self.sorted]
-        return [torch.cat([p.reshape(-1) for p in trunk]) for trunk in own]
+        by_task = [parameters(*(stage[t] for stage in self.stages)) for t in self.task_names]
+        return [torch.cat([p.reshape(-1) for p in trunk]) for trunk in by_task]
 
     def penalty(self) -> Tensor | None:
-        o: Any = self.options
         gaps = [s - t for s, t in combinations(self.trunks(), 2)]
-        sizes = [gap.square().sum() if o.norm == "l2" else gap.abs().sum() for gap in gaps]
-        return torch.stack(sizes).sum() * o.strength if sizes else None
+        squared = self.options.norm == "l2"
+        sizes = [gap.square().sum() if squared else gap.abs().sum() for gap in gaps]
+        return torch.stack(sizes).sum() * self.options.strength if sizes else None
 
     def learned(self, inputs: Inputs) -> dict[str, Any]:
         """Distances between the trunks, as a share of their mean length."""
         trunks = torch.stack(self.trunks())
-        return {"distance": (torch.cdist(trunks, trunks) / trunks.norm(dim=1).mean()).tolist(), "tasks": self.sorted}
+        distance = torch.cdist(trunks, trunks) / trunks.norm(dim=1).mean()
+        return {"distance": distance.tolist(), "tasks": self.task_names}

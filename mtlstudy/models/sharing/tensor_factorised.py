@@ -1,15 +1,17 @@
-"""Deep multi-task representation learning by tensor factorisation: the stacked weights are a product that is learned as such.
+"""Deep multi-task representation learning by tensor factorisation: the stacked weights are a
+product that is learned as such.
 
-Source: Yang & Hospedales, *Deep Multi-Task Representation Learning: A Tensor Factorisation Approach*, ICLR 2017, arXiv
-1605.06391.
+Source: Yang & Hospedales, *Deep Multi-Task Representation Learning: A Tensor Factorisation
+Approach*, ICLR 2017, arXiv 1605.06391.
 
     laf:     W_t = L s_t                               L (∏D, r), s_t (r)
     tucker:  W_t = S ×_1 U_1 … ×_n U_n ×_{n+1} u_t     S (r_1, …, r_n, r), U_i (D_i, r_i), u_t (r)
     tt:      W_t = G_1 G_2 … G_n u_t                   G_i (r_{i−1}, D_i, r_i), u_t (r_n)
 
-W_t (D_1, …, D_n) is task t's weight of a layer; the vectors s_t and u_t are task t's, everything else is shared. As in the paper
-the factors start as the (truncated) decomposition of K independently initialised weights; there a threshold on its error sets
-the ranks, here a share of the full ranks does. Biases and norms are each task's own.
+W_t (D_1, …, D_n) is task t's weight of a layer; the vectors s_t and u_t are task t's, everything
+else is shared. As in the paper the factors start as the (truncated) decomposition of K
+independently initialised weights; there a threshold on its error sets the ranks, here a share of
+the full ranks does. Biases and norms are each task's own.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,9 +23,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from mtlstudy.models.backbones import Backbone
-from mtlstudy.registry import Options
+from mtlstudy.models.sharing.base import Sharing, Use, matrices, registry, relative_singular_values
 from mtlstudy.models.tasks import Inputs
-from mtlstudy.models.sharing.base import Sharing, Use, matrices, parameters, registry
+from mtlstudy.registry import Options
 
 
 @registry.register("tensor_factorised")
@@ -42,58 +44,59 @@ class TensorFactorised(Sharing):
     factors: Any
 
     def build(self, backbone: Backbone) -> None:
-        self.names = [stage.name for stage in backbone.stages]
-        self.stages, self.factors = nn.ModuleList(), nn.ModuleList()
-        for stage in backbone.stages:
-            copies = {task: stage.build() for task in self.sorted}
-            names = list(matrices(copies[self.sorted[0]]))
-            W = {name: torch.stack([matrices(copy)[name].detach() for copy in copies.values()], -1) for name in names}
-            o: Any = self.options
-            own = {name.replace(".", "/"): FORMS[o.form](W[name], o.rank, self.sorted) for name in names}
-            for copy in copies.values():
-                for name in names:
-                    vacate(copy, name)
-            self.stages.append(nn.ModuleDict(copies))
-            self.factors.append(nn.ModuleDict(own))
+        self.stages = self.copies(backbone.stages, self.task_names)
+        self.factors = nn.ModuleList()
+        for stage in self.stages:
+            by_task = [matrices(stage[task]) for task in self.task_names]
+            factors = nn.ModuleDict()
+            for name in by_task[0]:
+                W = torch.stack([weights[name].detach() for weights in by_task], -1)
+                form = FORMS[self.options.form]
+                factors[name.replace(".", "/")] = form(W, self.options.rank, self.task_names)
+            for task, weights in zip(self.task_names, by_task, strict=True):
+                for name in weights:
+                    replace_by_buffer(stage[task], name)
+            self.factors.append(factors)
 
     def represent(self, x: Tensor, tasks: Sequence[str]) -> dict[str, Tensor]:
         z = {}
         for task in tasks:
             h = x
             for stage, factors in zip(self.stages, self.factors, strict=True):
-                composed = {name.replace("/", "."): factor(task) for name, factor in factors.items()}
-                h = functional_call(stage[task], composed, (h,))
+                weights = {name.replace("/", "."): W(task) for name, W in factors.items()}
+                h = functional_call(stage[task], weights, (h,))
             z[task] = h
         return z
 
     def usage(self) -> Iterable[Use]:
-        for name, stage, factors in zip(self.names, self.stages, self.factors, strict=True):
+        for name, stage, factors in zip(self.stage_names, self.stages, self.factors, strict=True):
             for factor in factors.values():
-                yield Use(name, self.sorted, list(factor.shared))
-                yield from (Use(f"{name}.{task}", [task], [factor.own[task]]) for task in self.sorted)
-            yield from (Use(f"{name}.{task}", [task], parameters(stage[task])) for task in self.sorted)
+                yield self.use(name, *factor.shared)
+                yield from (self.use(name, factor.own[t], task=t) for t in self.task_names)
+            yield from (self.use(name, stage[t], task=t) for t in self.task_names)
 
     def learned(self, inputs: Inputs) -> dict[str, Any]:
         """Singular values of every stacked weight (∏D, K), as shares of the largest."""
-        found = {}
-        for name, factors in zip(self.names, self.factors, strict=True):
+        values = {}
+        for name, factors in zip(self.stage_names, self.factors, strict=True):
             for weight, factor in factors.items():
-                stacked = torch.stack([factor(task).detach().reshape(-1) for task in self.sorted], -1)
-                values = torch.linalg.svdvals(stacked)
-                found[f"{name}.{weight.replace('/', '.')}"] = (values / values.max().clamp_min(1e-30)).tolist()
-        return {"singular_values": found}
+                stacked = torch.stack([factor(task) for task in self.task_names], -1)
+                key = f"{name}.{weight.replace('/', '.')}"
+                values[key] = relative_singular_values(stacked)
+        return {"singular_values": values}
 
 
 class Factors(nn.Module):
-    """A factorisation: `shared` parameters and one vector of `own` a task; calling it composes a task's weight (D_1, …, D_n)."""
+    """`shared` factors and a vector a task; calling it composes a task's weight (D_1, …, D_n)."""
 
     def __init__(self, W: Tensor, rank: float, tasks: Sequence[str]) -> None:
         """W (D_1, …, D_n, K): what the factors start from."""
         super().__init__()
         self.shape = W.shape[:-1]
-        shared, rows = self.split(W, rank)
+        shared, vectors = self.split(W, rank)
         self.shared = nn.ParameterList(nn.Parameter(part.contiguous()) for part in shared)
-        self.own = nn.ParameterDict({task: nn.Parameter(row.contiguous()) for task, row in zip(tasks, rows, strict=True)})
+        rows = zip(tasks, vectors, strict=True)
+        self.own = nn.ParameterDict({task: nn.Parameter(v.contiguous()) for task, v in rows})
 
     def split(self, W: Tensor, rank: float) -> tuple[list[Tensor], Tensor]:
         """Shared factors, and the tasks' vectors (K, r)."""
@@ -126,7 +129,7 @@ class Tucker(Factors):
         core, *U = self.shared
         W: Tensor = core @ self.own[task]
         for u in U:
-            W = torch.tensordot(W, u, dims=([0], [1]))
+            W = torch.tensordot(W, u.to(W.dtype), dims=([0], [1]))  # autocast lowers one of them
         return W
 
 
@@ -143,7 +146,7 @@ class TensorTrain(Factors):
     def forward(self, task: str) -> Tensor:
         W: Tensor = torch.ones(1, 1, device=self.shared[0].device)
         for core in self.shared:
-            W = torch.tensordot(W, core, dims=1).reshape(-1, core.shape[-1])
+            W = torch.tensordot(W, core.to(W.dtype), dims=1).reshape(-1, core.shape[-1])
         out: Tensor = W @ self.own[task]
         return out.view(self.shape)
 
@@ -152,7 +155,8 @@ FORMS = {"laf": LAF, "tucker": Tucker, "tt": TensorTrain}
 
 
 def factor(A: Tensor, rank: float) -> tuple[Tensor, Tensor]:
-    """A ≈ L R with the best L (m, r), R (r, n), r a share of the full rank, the singular values shared evenly."""
+    """A ≈ L R with the best L (m, r), R (r, n), r a share of the full rank, the singular values
+    shared evenly."""
     U, s, V = torch.linalg.svd(A, full_matrices=False)
     r = max(1, round(rank * len(s)))
     root = s[:r].sqrt()
@@ -166,8 +170,8 @@ def basis(A: Tensor, rank: float) -> Tensor:
     return out
 
 
-def vacate(module: nn.Module, name: str) -> None:
-    """Replace a parameter by an empty place for what is composed at each call."""
+def replace_by_buffer(module: nn.Module, name: str) -> None:
+    """Replace a parameter by an empty buffer, for what is composed at each call."""
     path, _, leaf = name.rpartition(".")
     owner = module.get_submodule(path)
     delattr(owner, leaf)

@@ -1,11 +1,14 @@
-"""Trace-norm regularised deep MTL: the trunks' weights, stacked over the tasks, are drawn to low rank.
+"""Trace-norm regularised deep MTL: the trunks' weights, stacked over the tasks, are drawn to low
+rank.
 
-Source: Yang & Hospedales, *Trace Norm Regularised Deep Multi-Task Learning*, ICLR workshop 2017, arXiv 1606.04038.
+Source: Yang & Hospedales, *Trace Norm Regularised Deep Multi-Task Learning*, ICLR workshop 2017,
+arXiv 1606.04038.
 
-    Σ_t L_t + λ Σ_l Σ_i ‖W^l_(i)‖_*           W^l (D_1, …, D_n, K): a layer's weight of all tasks; ‖·‖_*: sum of singular values
+    Σ_t L_t + λ Σ_l Σ_i ‖W^l_(i)‖_*        W^l (D_1, …, D_n, K); ‖·‖_*: sum of singular values
 
-unfoldings (i): "last": the one (∏D, K); "tucker": one an axis; "tt": (D_1…D_i, D_{i+1}…K) for every i. λ → 0 is single-task
-learning. Every layer's weights are tied; biases and norms are each task's own, as in the paper's experiments.
+W^l is a layer's weight of all tasks. Its unfoldings (i): "last": the one (∏D, K); "tucker": one an
+axis; "tt": (D_1…D_i, D_{i+1}…K) for every i. λ → 0 is single-task learning. Every layer's weights
+are tied; biases and norms are each task's own, as in the paper's experiments.
 """
 
 from collections.abc import Iterator
@@ -15,9 +18,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from mtlstudy.registry import Options
+from mtlstudy.models.sharing.base import Partitioned, matrices, registry, relative_singular_values
 from mtlstudy.models.tasks import Inputs
-from mtlstudy.models.sharing.base import Partitioned, matrices, registry
+from mtlstudy.registry import Options
 
 
 @registry.register("trace_norm")
@@ -36,19 +39,19 @@ class TraceNorm(Partitioned):
 
     def stacked(self) -> Iterator[tuple[str, Tensor]]:
         """The name of each weight and W (D_1, …, D_n, K)."""
-        for name, stage in zip(self.names, self.stages, strict=True):
-            own = [matrices(stage[task]) for task in self.sorted]
-            for weight in own[0]:
-                yield f"{name}.{weight}", torch.stack([copy[weight] for copy in own], -1)
+        for name, stage in zip(self.stage_names, self.stages, strict=True):
+            by_task = [matrices(stage[task]) for task in self.task_names]
+            for weight in by_task[0]:
+                yield f"{name}.{weight}", torch.stack([copy[weight] for copy in by_task], -1)
 
     def penalty(self) -> Tensor | None:
-        o: Any = self.options
-        norms = [torch.linalg.svdvals(u).sum() for _, W in self.stacked() for u in unfoldings(W, o.unfolding)]
-        return torch.stack(norms).sum() * o.strength if norms else None
+        unfolded = [u for _, W in self.stacked() for u in unfoldings(W, self.options.unfolding)]
+        norms = [torch.linalg.svdvals(u).sum() for u in unfolded]
+        return torch.stack(norms).sum() * self.options.strength if norms else None
 
     def learned(self, inputs: Inputs) -> dict[str, Any]:
         """Singular values of every stacked weight (∏D, K), as shares of the largest."""
-        return {"singular_values": {name: relative(W.reshape(-1, W.shape[-1])) for name, W in self.stacked()}}
+        return {"singular_values": {n: relative_singular_values(W) for n, W in self.stacked()}}
 
 
 def unfoldings(W: Tensor, kind: str) -> list[Tensor]:
@@ -57,10 +60,3 @@ def unfoldings(W: Tensor, kind: str) -> list[Tensor]:
         return [W.movedim(i, 0).reshape(W.shape[i], -1) for i in range(W.ndim)]
     first = W.ndim - 1 if kind == "last" else 1
     return [W.reshape(W.shape[:i].numel(), -1) for i in range(first, W.ndim)]
-
-
-def relative(A: Tensor) -> list[float]:
-    """Singular values of A as shares of the largest."""
-    values = torch.linalg.svdvals(A.detach())
-    shares: list[float] = (values / values.max().clamp_min(1e-30)).tolist()
-    return shares

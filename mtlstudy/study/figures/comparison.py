@@ -1,216 +1,148 @@
-"""Figures from tidy frames: each function returns a matplotlib Figure, `save` writes it as svg, pdf and png (see style.py)."""
+"""Figures of the comparisons of methods: each function returns a matplotlib Figure.
+
+Panels that several figures have are functions of an `Axes`: `strip`, `lines`.
+"""
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mtlstudy.study import metrics
-from mtlstudy.study import statistics
 from mtlstudy.errors import InputError
-from mtlstudy.study.format import DATA, label
-from mtlstudy.study.figures.style import colour, marker, ordered, save, style
+from mtlstudy.study import compare, metrics, plan, statistics
+from mtlstudy.study.figures.panels import legend, panels
+from mtlstudy.study.figures.style import GREY, RED, Look, colour, marker, ordered
+from mtlstudy.study.results import Results
+from mtlstudy.study.words import name, word
 
-__all__ = ["conflict", "delta_m", "learning_curves", "parameters_vs_delta", "save", "style", "weights_over_time"]
-WIDTH = 7.0
+ACROSS = 3
 MANY_TASKS = 6
+NEAR = 0.016
+"""Places of equal cost are drawn so far from one another, as a share of the largest."""
 
 
-def _panels(data: Sequence[str], height: float, rows: int = 1, *, sharey: bool = True) -> tuple[Figure, np.ndarray]:
-    if not len(data):
+def grid(
+    down: int, across: int, height: float, *, sharey: bool = False
+) -> tuple[Figure, np.ndarray]:
+    """An empty figure with its axes (down, across). `InputError` where there is nothing to draw."""
+    if not down * across:
         raise InputError("figure: the frame has no rows to draw")
-    style()
-    figure, axes = plt.subplots(rows, len(data), figsize=(WIDTH, height * rows), squeeze=False, sharey="row" if sharey else False)
-    plt.close(figure)  # a notebook shows the returned figure once, not twice
-    return figure, axes
+    figure, axes = panels(down, across, height, sharey="row" if sharey else False)
+    return figure, np.array(axes).reshape(down, across)
 
 
-def _strip(ax: Axes, values: dict[str, np.ndarray], seeds: int) -> None:
-    """One row a method: a point a seed, the mean as a bar, the interval as a line."""
+def strip(ax: Axes, values: Mapping[str, np.ndarray], names: Sequence[str]) -> None:
+    """A row a method: a point a seed, the mean as a bar, the interval as a line; in words how many
+    seeds diverged (NaN), and where a method has none because it is undefined."""
     for y, (method, x) in enumerate(values.items()):
-        ci = statistics.interval(x)
+        ci, tint = statistics.interval(x), colour(method)
         offsets = np.linspace(-0.18, 0.18, len(x)) if len(x) > 1 else np.zeros(len(x))
-        ax.plot(x, y + offsets, marker(method), color=colour(method), ms=4.5, mec="white", mew=0.4, zorder=3)
+        ax.plot(x, y + offsets, marker(method), color=tint, ms=4.5, mec="white", mew=0.4, zorder=3)
         if math.isfinite(ci.low):
-            ax.plot([ci.low, ci.high], [y, y], color=colour(method), lw=2, solid_capstyle="round", zorder=2)
+            low_high, ys = [ci.low, ci.high], [y, y]
+            ax.plot(low_high, ys, color=tint, lw=2, solid_capstyle="round", zorder=2)
         if math.isfinite(ci.mean):
             ax.plot([ci.mean] * 2, [y - 0.3, y + 0.3], color="#222222", lw=1.4, zorder=4)
-        if ci.n < seeds:
-            end = np.nanmax(x) if ci.n else 0.0
-            ax.annotate(f"발산 {seeds - ci.n}/{seeds}", (end, y), xytext=(6, 0), textcoords="offset points", va="center",
-                        fontsize=7.5, color="#aa0000")  # fmt: skip
-    ax.set_yticks(range(len(values)), [label(m) for m in values])
+        if ci.n < len(x) or not len(x):
+            lost = word("text.diverged", lost=len(x) - ci.n, seeds=len(x))
+            text = lost if len(x) else word("text.undefined")
+            look: Look = {"xytext": (6, 0), "textcoords": "offset points", "va": "center"}
+            at = (np.nanmax(x) if ci.n else 0.0, y)
+            ax.annotate(text, at, fontsize=7.5, color=RED, **look)
+    ax.set_yticks(range(len(values)), names)
     ax.set_ylim(len(values) - 0.4, -0.6)
     ax.margins(x=0.09)
     ax.grid(axis="y", visible=False)
 
 
-def delta_m(frame: pd.DataFrame, over: str = "metrics") -> Figure:
-    """Δm of each method over single-task, per data set: a point a seed, mean and interval; diverged seeds are counted in red."""
-    delta = metrics.delta_m(frame, over)
-    delta = delta[delta["method"] != metrics.BASELINE]
-    names = sorted(set(delta["data"]))
-    methods = ordered(sorted(set(delta["method"])))
-    figure, axes = _panels(names, 0.6 + 0.34 * len(methods))
-    for ax, name in zip(axes[0], names, strict=True):
-        part = delta[delta["data"] == name]
-        groups = {m: part[part["method"] == m].sort_values("seed")["delta_m"].to_numpy() for m in methods}
-        _strip(ax, groups, part["seed"].nunique())
-        ax.axvline(0, color="#555555", lw=1, ls="--", zorder=1)
-        ax.set(title=DATA.get(name, name), xlabel="Δm (%)  → 좋음")
+def lines(ax: Axes, frame: pd.DataFrame, tint: Any, label: str, **look: Any) -> None:
+    """Mean of ``value`` over ``x``, with its range over the seeds as a band."""
+    by = frame.groupby("x")["value"]
+    ax.plot(by.mean(), color=tint, label=label, **look)
+    ax.fill_between(by.mean().index, by.min(), by.max(), color=tint, alpha=0.13, lw=0)
+
+
+def by_method(frame: pd.DataFrame, methods: Iterable[str], column: str) -> dict[str, np.ndarray]:
+    """The values of a column by method, in the order of the seeds."""
+    sorted_rows = frame.sort_values("seed")
+    return {m: sorted_rows[sorted_rows["method"] == m][column].to_numpy() for m in methods}
+
+
+def delta_m(results: Results) -> Figure:
+    """Δm of each method over single-task, a panel a data set: a point a seed, mean, interval."""
+    delta = metrics.delta_m(results.metrics)
+    delta = delta[delta["method"] != plan.BASELINE]
+    sets, methods = sorted(set(delta["data"])), ordered(delta["method"])
+    down, across = -(-len(sets) // ACROSS), min(ACROSS, len(sets))
+    figure, axes = grid(down, across, 0.8 + 0.28 * len(methods), sharey=True)
+    names = [compare.named(results.comparison)(method) for method in methods]
+    for ax, data in zip(axes.flat, sets, strict=False):
+        strip(ax, by_method(delta[delta["data"] == data], methods, "delta_m"), names)
+        ax.axvline(0, color=GREY, lw=1, ls="--", zorder=1)
+        ax.set(title=name("data_short", data), xlabel=word("axis.delta_m_better"))
+    for ax in axes.flat[len(sets) :]:
+        ax.set_axis_off()
     return figure
 
 
-def conflict(summary: pd.DataFrame) -> Figure:
-    """Gradient conflict of each method per data set: mean cosine of the task gradients, share of task pairs with a negative one.
-
-    Methods without shared parameters have none and are left out.
-    """
-    final = summary[(summary["role"] == "final")].assign(method=metrics.method)
-    final = final.dropna(subset=["cosine"])
-    names, methods = sorted(set(final["data"])), ordered(sorted(set(final["method"])))
-    figure, axes = _panels(names, 0.6 + 0.3 * len(methods), rows=2)
-    for column, name in enumerate(names):
-        part = final[final["data"] == name]
-        for row, (key, factor, text) in enumerate([("cosine", 1, "평균 코사인"), ("conflict", 100, "음의 코사인 쌍 (%)")]):
-            groups = {m: factor * part[part["method"] == m].sort_values("seed")[key].to_numpy() for m in methods}
-            _strip(axes[row][column], groups, 0)
-            axes[row][column].set_xlabel(text)
-        axes[0][column].axvline(0, color="#555555", lw=1, ls="--", zorder=1)
-        axes[0][column].set_title(DATA.get(name, name))
+def conflict(results: Results) -> Figure:
+    """Gradient conflict of each method, a column a data set: mean cosine of the task gradients, and
+    share of task pairs with a negative one. Methods that share nothing have none."""
+    runs = results.runs
+    final = runs[runs["role"] == "final"].assign(method=metrics.method).dropna(subset=["cosine"])
+    final["conflict"] *= 100
+    sets, methods = sorted(set(final["data"])), ordered(final["method"])
+    figure, axes = grid(2, len(sets), 0.6 + 0.3 * len(methods), sharey=True)
+    names = [compare.named(results.comparison)(method) for method in methods]
+    for column, data in zip(axes.T, sets, strict=True):
+        for ax, key in zip(column, ("cosine", "conflict"), strict=True):
+            strip(ax, by_method(final[final["data"] == data], methods, key), names)
+            ax.set_xlabel(word(f"axis.{key}"))
+        column[0].axvline(0, color=GREY, lw=1, ls="--", zorder=1)
+        column[0].set_title(name("data_short", data))
     return figure
 
 
-def weights_over_time(weights: pd.DataFrame, methods: Sequence[str] = ("hard+equal_norm", "hard+nash")) -> Figure:
-    """Task weights over the training steps, relative to the step's median task, median over seeds, log scale; a row a method.
-
-    Relative to the median, not to the mean: one task of vanishing gradient would push all others out of sight. Up to six tasks:
-    a line a task with the range over the seeds; more: a map of task by step whose scale ends at 1/16 and 16; arrows on the scale
-    say that something lies beyond.
-    """
-    frame = weights.assign(method=metrics.method)
-    there = [m for m in methods if m in set(frame["method"])]
-    frame = frame[frame["method"].isin(there)].dropna(subset=["weight"])
-    middle = frame.groupby(["data", "method", "seed", "step", "block"])["weight"].transform("median")
-    frame = frame.assign(weight=frame["weight"] / middle.where(middle > 0)).dropna(subset=["weight"])
-    names = sorted(set(frame["data"]))
-    if not there:
-        raise InputError(f"weights: none of {', '.join(methods)} was recorded")
-    figure, axes = _panels(names, 2.2, rows=len(there), sharey=False)
-    for (row, method), (column, name) in ((a, b) for a in enumerate(there) for b in enumerate(names)):
-        part, ax = frame[(frame["method"] == method) & (frame["data"] == name)], axes[row][column]
-        if part.empty:
-            ax.set_axis_off()
-            continue
-        table = part.groupby(["seed", "step", "task"], sort=False)["weight"].median().reset_index()
-        tasks = _natural(table["task"])
-        if len(tasks) <= MANY_TASKS:
-            _weight_lines(ax, table, tasks)
-        else:
-            _weight_map(figure, ax, table, tasks)
-        ax.set(title=f"{DATA.get(name, name)} · {label(method)}", xlabel="단계")
-    return figure
-
-
-def _natural(tasks: pd.Series) -> list[str]:
-    """Task names in natural order: class2 before class10."""
-    return sorted(set(tasks), key=lambda task: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", task)])
+def cost(results: Results) -> Figure:
+    """Δm against parameters (left) and FLOPs of an example (right), single-task models = 1, log
+    scale; a row a data set. Methods of equal cost are drawn side by side."""
+    runs, keys = results.runs, ["data", "method"]
+    final = runs[runs["role"] == "final"].assign(method=metrics.method)
+    delta = metrics.delta_m(results.metrics).groupby(keys)["delta_m"].agg(statistics.interval)
+    spent = final.groupby(keys)[["parameters", "flops"]].mean()
+    sets = sorted(set(final["data"]))
+    figure, axes = grid(len(sets), 2, 2.1, sharey=True)
+    called = compare.named(results.comparison)
+    for row, data in zip(axes, sets, strict=True):
+        methods = ordered(spent.loc[data].index)
+        for ax, key in zip(row, spent, strict=True):
+            ratio = spent[key][data] / spent[key][data, plan.BASELINE]
+            x = np.log2(ratio[methods].to_numpy(dtype=float))
+            for at, method in zip(2 ** (spread(x - x.min()) + x.min()), methods, strict=True):
+                ci, look = delta[data, method], {"color": colour(method), "label": called(method)}
+                ax.plot([at, at], [ci.low, ci.high], color=look["color"], lw=1, alpha=0.7)
+                edge = {"ms": 6.5, "mec": "white", "mew": 0.5}
+                ax.plot(at, ci.mean, marker(method), ls="none", **edge, **look)
+            ax.axhline(0, color=GREY, lw=1, ls="--", zorder=1)
+            ax.set_xscale("log", base=2)
+            ax.xaxis.set_major_formatter("{x:.3g}")
+            ax.set_title(name("data_short", data))
+        row[0].set_ylabel(word("axis.delta_m"))
+    for ax, key in zip(axes[-1], spent, strict=True):
+        ax.set_xlabel(word(f"axis.{key}"))
+    return legend(figure, list(axes.flat), 5)
 
 
-def _weight_lines(ax: Axes, table: pd.DataFrame, tasks: Sequence[str]) -> None:
-    palette = sns.color_palette("colorblind", len(tasks))
-    for task, tint, dash in zip(tasks, palette, ["-", "--", "-.", ":", "-", "--"], strict=False):
-        own = table[(table["task"] == task) & (table["weight"] > 0)]  # a task out of the game has no place on a log scale
-        by = own.groupby("step")["weight"]
-        ax.plot(by.median(), color=tint, ls=dash, label=task)
-        ax.fill_between(by.median().index, by.min(), by.max(), color=tint, alpha=0.15, lw=0)
-    ax.axhline(1, color="#555555", lw=0.8, zorder=1)
-    low, high = ax.get_ylim()
-    ticks = [2.0**k for k in np.arange(-10, 10.5, 0.5 if high - low < 2 else 1) if max(low, 1e-3) <= 2.0**k <= high]
-    ax.set_yscale("log", base=2)
-    ax.set_yticks(ticks, [f"{tick:.2g}" for tick in ticks], minor=False)
-    ax.minorticks_off()
-    ax.set_ylabel("가중치 (중앙값 = 1)")
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.26), ncols=min(3, len(tasks)))
-
-
-def _weight_map(figure: Figure, ax: Axes, table: pd.DataFrame, tasks: Sequence[str]) -> None:
-    middle = table.pivot_table(index="task", columns="step", values="weight", aggfunc="median").loc[list(tasks)]
-    steps = middle.columns.to_numpy(dtype=float)
-    positive = middle.to_numpy(dtype=float)
-    grid = np.log2(positive, out=np.full(positive.shape, np.nan), where=positive > 0)  # a task out of the game is left white
-    widest = float(np.nanmax(np.abs(grid)))
-    most = float(np.clip(widest, 1.0, 4.0))
-    image = ax.pcolormesh(steps, np.arange(len(tasks)), grid, cmap="PuOr", vmin=-most, vmax=most, shading="nearest",
-                          rasterized=True)  # fmt: skip
-    bar = figure.colorbar(image, ax=ax, pad=0.02, extend="both" if widest > most else "neither")
-    ticks = np.arange(-math.floor(most), math.floor(most) + 1)
-    bar.set_ticks(ticks.tolist(), labels=[f"{2.0**t:g}" for t in ticks])
-    bar.set_label("가중치 (중앙값 = 1)")
-    ax.set_yticks(range(len(tasks)), list(tasks), fontsize=6)
-    ax.invert_yaxis()
-    ax.grid(visible=False)
-    ax.set_ylabel("과제")
-
-
-def parameters_vs_delta(frame: pd.DataFrame, summary: pd.DataFrame) -> Figure:
-    """Δm against what a method costs: parameters (share of K single-task models) above, time a step below; a column a data set.
-
-    Methods of equal cost are drawn side by side.
-    """
-    final = summary[summary["role"] == "final"].assign(method=metrics.method)
-    ci = metrics.delta_m(frame).groupby(["data", "method"])["delta_m"].agg(statistics.interval)
-    cost = final.groupby(["data", "method"])[["parameters", "ms_per_step"]].mean()
-    names, methods = sorted(set(final["data"])), ordered(sorted(set(final["method"])))
-    figure, axes = _panels(names, 2.3, rows=2)
-    for (row, key), (column, name) in ((a, b) for a in enumerate(cost) for b in enumerate(names)):
-        ax = axes[row][column]
-        base = cost[key].get((name, metrics.BASELINE), math.nan)
-        shown = [m for m in methods if (name, m) in cost.index and (name, m) in ci.index]
-        place = _apart(np.array([cost[key][name, m] / base for m in shown]))
-        for x, method in zip(place, shown, strict=True):
-            at = ci[name, method]
-            ax.plot([x, x], [at.low, at.high], color=colour(method), lw=1, alpha=0.7)
-            ax.plot(x, at.mean, marker(method), color=colour(method), ms=6, mec="white", mew=0.5, label=label(method), ls="none")
-        ax.axhline(0, color="#555555", lw=1, ls="--", zorder=1)
-        ax.set(xlabel=("매개변수", "단계당 시간")[row] + " (단일 과제 = 1)")
-        ax.set_xlim(0, None)
-        if column == 0:
-            ax.set_ylabel("Δm (%)")
-        if row == 0:
-            ax.set_title(DATA.get(name, name))
-    handles, texts = axes[0][0].get_legend_handles_labels()
-    figure.legend(handles, texts, loc="outside lower center", ncols=4)
-    return figure
-
-
-def learning_curves(curves: pd.DataFrame, split: str = "validation") -> Figure:
-    """Metric over the steps, mean over tasks, for each method: the line is the mean over seeds, the band their range."""
-    frame = curves[curves["split"] == split].assign(method=metrics.method)
-    names, methods = sorted(set(frame["data"])), ordered(sorted(set(frame["method"])))
-    figure, axes = _panels(names, 2.6, sharey=False)
-    for ax, name in zip(axes[0], names, strict=True):
-        part = frame[frame["data"] == name]
-        for method in (m for m in methods if m in set(part["method"])):
-            run = part[part["method"] == method].groupby(["seed", "step"])["value"].mean()
-            by = run.groupby(level="step")
-            ax.plot(by.mean(), color=colour(method), label=label(method), marker=marker(method), ms=3)
-            ax.fill_between(by.mean().index, by.min(), by.max(), color=colour(method), alpha=0.1, lw=0)
-        ax.set(title=DATA.get(name, name), xlabel="단계")
-    axes[0][0].set_ylabel("지표, 과제 평균")
-    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
-    return figure
-
-
-def _apart(x: np.ndarray) -> np.ndarray:
-    """Places about 1.6 % of the largest value apart, so that methods of equal cost are all seen; the order is kept."""
-    least, place = 0.016 * float(np.nanmax(x)), x.astype(float).copy()
+def spread(x: np.ndarray) -> np.ndarray:
+    """Places `NEAR` of the largest apart, so that methods of equal cost are all seen; the order and
+    the middle of equal ones are kept."""
+    least, place = NEAR * float(np.nanmax(x)), x.astype(float).copy()
     order = np.argsort(x, kind="stable")
     group = [order[:1]]
     for i in order[1:]:
@@ -221,3 +153,82 @@ def _apart(x: np.ndarray) -> np.ndarray:
     for members in group:
         place[members] += least * (np.arange(len(members)) - (len(members) - 1) / 2)
     return place
+
+
+def weights(results: Results, methods: Sequence[str] = ("hard+equal_norm", "hard+nash")) -> Figure:
+    """Task weights along the training, relative to the step's median task, on a log scale; a row a
+    method. Up to six tasks: a line a task, the median over the seeds with their range; more: a map
+    of task by step whose scale ends at 1/16 and 16 (arrows say that something lies beyond).
+
+    Raises:
+        InputError: none of the methods has recorded weights.
+    """
+    frame = results.weights.assign(method=metrics.method)
+    frame = frame.assign(x=100 * frame["share"])
+    there = [method for method in methods if method in set(frame["method"])]
+    if not there:
+        raise InputError(f"weights: none of {', '.join(methods)} was recorded")
+    frame = frame[frame["method"].isin(there)]
+    sets, called = sorted(set(frame["data"])), compare.named(results.comparison)
+    figure, axes = grid(len(there), len(sets), 2.2)
+    for row, method in zip(axes, there, strict=True):
+        for ax, data in zip(row, sets, strict=True):
+            part = frame[(frame["method"] == method) & (frame["data"] == data)]
+            tasks = natural(part["task"])
+            if not tasks:
+                ax.set_axis_off()
+            elif len(tasks) <= MANY_TASKS:
+                _weight_lines(ax, part, tasks)
+            else:
+                _weight_map(figure, ax, part, tasks)
+            title = f"{name('data_short', data)} · {called(method)}"
+            ax.set(title=title, xlabel=word("axis.progress"))
+    return figure
+
+
+def natural(names: Iterable[str]) -> list[str]:
+    """Names in natural order: class2 before class10."""
+
+    def key(text: str) -> list[int | str]:
+        return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", text)]
+
+    return sorted(set(names), key=key)
+
+
+def _weight_lines(ax: Axes, frame: pd.DataFrame, tasks: Sequence[str]) -> None:
+    palette, dashes = sns.color_palette("colorblind", len(tasks)), ["-", "--", "-.", ":", "-", "--"]
+    for task, tint, dash in zip(tasks, palette, dashes, strict=False):
+        own = frame[(frame["task"] == task) & (frame["weight"] > 0)]  # a log scale has no 0
+        by = own.groupby("x")["weight"]
+        ax.plot(by.median(), color=tint, ls=dash, label=task)
+        ax.fill_between(by.median().index, by.min(), by.max(), color=tint, alpha=0.15, lw=0)
+    ax.axhline(1, color=GREY, lw=0.8, zorder=1)
+    low, high = ax.get_ylim()
+    powers = 2.0 ** np.arange(-10, 10.5, 0.5 if high - low < 2 else 1)
+    ticks = [tick for tick in powers if max(low, 1e-3) <= tick <= high]
+    ax.set_yscale("log", base=2)
+    ax.set_yticks(ticks, [f"{tick:.2g}" for tick in ticks], minor=False)
+    ax.minorticks_off()
+    ax.set_ylabel(word("axis.weight"))
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.26), ncols=min(3, len(tasks)))
+
+
+def _weight_map(figure: Figure, ax: Axes, frame: pd.DataFrame, tasks: Sequence[str]) -> None:
+    table = frame.pivot_table(index="task", columns="x", values="weight", aggfunc="median")
+    weight = table.loc[list(tasks)].to_numpy(dtype=float)
+    blank = np.full(weight.shape, np.nan)  # a task out of the game is left white
+    logs = np.log2(weight, out=blank, where=weight > 0)
+    widest = float(np.nanmax(np.abs(logs)))
+    most = float(np.clip(widest, 1.0, 4.0))
+    x, y = table.columns.to_numpy(dtype=float), np.arange(len(tasks))
+    look: Look = {"cmap": "PuOr", "shading": "nearest", "rasterized": True}
+    image = ax.pcolormesh(x, y, logs, vmin=-most, vmax=most, **look)
+    extend = "both" if widest > most else "neither"
+    bar = figure.colorbar(image, ax=ax, pad=0.02, extend=extend)
+    ticks = np.arange(-math.floor(most), math.floor(most) + 1)
+    bar.set_ticks(ticks.tolist(), labels=[f"{2.0**t:g}" for t in ticks])
+    bar.set_label(word("axis.weight"))
+    ax.set_yticks(range(len(tasks)), list(tasks), fontsize=6)
+    ax.invert_yaxis()
+    ax.grid(visible=False)
+    ax.set_ylabel(word("axis.task"))

@@ -1,4 +1,7 @@
-"""Figures of what models learned about sharing, from the frame `sharing_learned`: each function returns a matplotlib Figure."""
+"""Figures of what models learned about sharing: each function returns a matplotlib Figure.
+
+Rows and columns of a map are tasks, subspaces of tasks, stages or experts.
+"""
 
 from collections.abc import Sequence
 
@@ -10,105 +13,119 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from mtlstudy.study.figures.comparison import _natural
-from mtlstudy.study.format import DATA, family, number
-from mtlstudy.study.figures.style import colour
-from mtlstudy.study.figures.sharing import grid
+from mtlstudy.study.figures.comparison import grid, lines, natural
+from mtlstudy.study.figures.style import GREY, Look, colour
+from mtlstudy.study.format import number
+from mtlstudy.study.words import family, name, word
 
-READABLE = ((8, 8), (16, 4))  # maps of up to so many rows and columns show their numbers
-EXPERTS = (("expert", ""), ("own", "자기"), ("shared", "공유"))
+READABLE = ((8, 8), (16, 4))
+"""Maps of up to so many rows and columns show their numbers."""
+WIDE = 18
+"""Letters that fit under a map; longer rows of names are turned."""
+EXPERTS = {"expert": "", "own": "text.own", "shared": "text.shared"}
 
 
 def mixing(learned: pd.DataFrame, sharing: str = "cross_stitch") -> Figure:
-    """Learned α of every stage, mean over seeds: row = the task that receives, column = the task that gives; a row a data set.
+    """Learned α of every stage, mean over seeds, a row a data set: row = the task that receives,
+    column = the task that gives.
 
-    For sluice networks (rows and columns are subspaces of the tasks) β, the mixture of the stages, stands last. The diagonal is
-    grey, its mean in the title: what is off it would not be seen on one scale with it.
+    For sluice networks (rows and columns are subspaces of the tasks) β, the mixture of the stages,
+    stands last. The diagonal is grey, its mean in the title: what is off it would not be seen on
+    one scale with it.
     """
     own = learned[learned["sharing"] == sharing]
     alpha, beta = own[own["kind"] == "alpha"], own[own["kind"] == "beta"]
-    names = sorted(set(alpha["data"]))
-    parts = {name: list(dict.fromkeys(alpha[alpha["data"] == name]["part"])) for name in names}
-    figure, axes = grid(len(names), max(map(len, parts.values()), default=0) + bool(len(beta)), 2.3)
-    for row, name in enumerate(names):
-        maps = [_mean(alpha[(alpha["data"] == name) & (alpha["part"] == part)]) for part in parts[name]]
+    sets = sorted(set(alpha["data"]))
+    parts = {data: [*dict.fromkeys(alpha[alpha["data"] == data]["part"])] for data in sets}
+    most_parts = max(map(len, parts.values()), default=0)
+    figure, axes = grid(len(sets), most_parts + bool(len(beta)), 2.3)
+    for row, data in zip(axes, sets, strict=True):
+        short, of_data = name("data_short", data), alpha[alpha["data"] == data]
+        maps = [_mean(of_data[of_data["part"] == part]) for part in parts[data]]
         most = max(0.05, *(float(np.nanmax(np.abs(_off(table)), initial=0)) for table in maps))
-        for ax, part, table in zip(axes[row], parts[name], maps, strict=False):
-            title = f"{DATA.get(name, name)} · {part}\n대각 평균 {number(np.diag(table).mean(), 2)}"
+        for ax, part, table in zip(row, parts[data], maps, strict=False):
+            diagonal = number(float(np.diag(table).mean()), 2)
+            title = word("text.diagonal", data=short, part=part, mean=diagonal)
             image = _map(ax, _off(table), (-most, most), "PuOr", title)
         if not _readable(maps[0]):
-            figure.colorbar(image, ax=list(axes[row]), pad=0.01, label="α (대각 밖)")
+            figure.colorbar(image, ax=list(row), pad=0.01, label=word("axis.off_diagonal"))
         if len(beta):
-            _map(axes[row][len(maps)], _mean(beta[beta["data"] == name]), (-1.0, 1.0), "PuOr", f"{DATA.get(name, name)} · β")
-        for ax in axes[row][len(maps) + bool(len(beta)) :]:
+            table = _mean(beta[beta["data"] == data])
+            _map(row[len(maps)], table, (-1.0, 1.0), "PuOr", f"{short} · β")
+        for ax in row[len(maps) + bool(len(beta)) :]:
             ax.set_axis_off()
     return figure
 
 
 def gates(learned: pd.DataFrame) -> Figure:
-    """Mean gates of every task over the experts, a row a data set: MMoE for the smallest seed (its experts come in no order, so
-    that there is no mean over seeds), PLE's first stage as a mean over seeds."""
+    """Mean gates of every task over the experts, a row a data set: MMoE for the smallest seed (its
+    experts come in no order, so that there is no mean over seeds), PLE's first stage as a mean."""
     own = learned[learned["kind"] == "gates"]
-    names = sorted(set(own["data"]))
-    figure, axes = grid(len(names), 2, 2.3)
-    for row, name in enumerate(names):
-        for ax, sharing in zip(axes[row], ("mmoe", "ple"), strict=True):
-            part = own[(own["data"] == name) & (own["sharing"] == sharing)]
-            title = f"{DATA.get(name, name)} · {family(sharing)}"
+    sets = sorted(set(own["data"]))
+    figure, axes = grid(len(sets), 2, 2.3)
+    for row, data in zip(axes, sets, strict=True):
+        for ax, sharing in zip(row, ("mmoe", "ple"), strict=True):
+            part = own[(own["data"] == data) & (own["sharing"] == sharing)]
+            title = f"{name('data_short', data)} · {family(sharing)}"
             if sharing == "mmoe":
-                title, part = f"{title} (시드 {part['seed'].min()})", part[part["seed"] == part["seed"].min()]
+                seed = part["seed"].min()
+                part, title = part[part["seed"] == seed], word("text.seed", title=title, seed=seed)
             table = _mean(part)
-            for word, korean in EXPERTS:
-                table.columns = table.columns.str.replace(word, korean)
+            for english, key in EXPERTS.items():
+                table.columns = table.columns.str.replace(english, word(key) if key else "")
             image = _map(ax, table, (0.0, 1.0), "BuPu", title)
-            ax.set_xlabel("전문가")
+            ax.set_xlabel(word("axis.expert"))
             if not _readable(table):
                 figure.colorbar(image, ax=ax, pad=0.02)
     return figure
 
 
 def relations(learned: pd.DataFrame) -> Figure:
-    """How tasks stand to one another, mean over seeds, a row a data set: overlap of the masks of sparse sharing (intersection
-    over union), and distance between the trunks of soft sharing (over their mean length). The diagonal is grey."""
-    kinds = {"overlap": "마스크 겹침", "distance": "사본 거리"}
-    names = sorted(set(learned[learned["kind"].isin(list(kinds))]["data"]))
-    figure, axes = grid(len(names), 2, 2.3)
-    for row, name in enumerate(names):
-        for ax, (kind, text) in zip(axes[row], kinds.items(), strict=True):
-            table = _off(_mean(learned[(learned["data"] == name) & (learned["kind"] == kind)]))
+    """How tasks are related, mean over seeds, a row a data set: overlap of the masks of sparse
+    sharing (intersection over union), and distance between the trunks of soft sharing (over their
+    mean length). The diagonal is grey."""
+    kinds = ("overlap", "distance")
+    sets = sorted(set(learned[learned["kind"].isin(kinds)]["data"]))
+    figure, axes = grid(len(sets), 2, 2.3)
+    for row, data in zip(axes, sets, strict=True):
+        for ax, kind in zip(row, kinds, strict=True):
+            table = _off(_mean(learned[(learned["data"] == data) & (learned["kind"] == kind)]))
             if table.empty:
                 ax.set_axis_off()
                 continue
             limits = float(np.nanmin(table)) - 0.01, float(np.nanmax(table)) + 0.01
-            image = _map(ax, table, limits, "BuPu", f"{DATA.get(name, name)} · {text}", digits=3)
+            title = f"{name('data_short', data)} · {word(f'text.{kind}')}"
+            image = _map(ax, table, limits, "BuPu", title, digits=3)
             if not _readable(table):
                 figure.colorbar(image, ax=ax, pad=0.02)
     return figure
 
 
 def spectra(learned: pd.DataFrame) -> Figure:
-    """Singular values of the weights stacked over tasks, as shares of the largest (trace norm, tensor factorisation), and the
-    conflict scores of the stages (Recon); a row a data set. Lines are means over seeds, bands their range, points seeds."""
-    names = sorted(set(learned[learned["kind"].isin(["singular_values", "scores"])]["data"]))
-    figure, axes = grid(len(names), 3, 2.1)
-    for row, name in enumerate(names):
-        part = learned[learned["data"] == name]
-        for ax, sharing in zip(axes[row], ("trace_norm", "tensor_factorised"), strict=False):
-            _spectrum(ax, part[(part["sharing"] == sharing) & (part["kind"] == "singular_values")])
-            ax.set(title=f"{DATA.get(name, name)} · {family(sharing)}", xlabel="특이값의 순서")
-        axes[row][0].set_ylabel("가장 큰 값 = 1")
-        _scores(axes[row][2], part[part["sharing"] == "recon"])
-        axes[row][2].set(title=f"{DATA.get(name, name)} · {family('recon')}", ylabel="충돌 점수")
+    """Singular values of the weights stacked over tasks, as shares of the largest (trace norm,
+    tensor factorisation), and the conflict scores of the stages (Recon); a row a data set. Lines
+    are means over seeds, bands their range, points seeds."""
+    kinds = ["singular_values", "scores"]
+    sets = sorted(set(learned[learned["kind"].isin(kinds)]["data"]))
+    figure, axes = grid(len(sets), 3, 2.1)
+    for row, data in zip(axes, sets, strict=True):
+        part, short = learned[learned["data"] == data], name("data_short", data)
+        for ax, sharing in zip(row, ("trace_norm", "tensor_factorised"), strict=False):
+            _spectrum(ax, part[(part["sharing"] == sharing) & (part["kind"] == kinds[0])])
+            ax.set(title=f"{short} · {family(sharing)}", xlabel=word("axis.singular_value"))
+        row[0].set_ylabel(word("axis.largest"))
+        _scores(row[2], part[part["sharing"] == "recon"])
+        title = f"{short} · {family('recon')}"
+        row[2].set(title=title, ylabel=word("axis.conflict_score"))
     return figure
 
 
 def _spectrum(ax: Axes, own: pd.DataFrame) -> None:
-    weights = own.assign(column=own["column"].astype(int)).groupby("row", sort=False)
-    for (weight, part), tint in zip(weights, sns.color_palette("colorblind", weights.ngroups), strict=True):
-        by = part.groupby("column")["value"]
-        ax.plot(by.mean(), color=tint, marker="o", ms=3, label=str(weight))
-        ax.fill_between(by.mean().index, by.min(), by.max(), color=tint, alpha=0.15, lw=0)
-    ax.axhline(1, color="#555555", lw=0.8, ls="--", zorder=1)
+    weights = own.assign(x=own["column"].astype(int)).groupby("row", sort=False)
+    palette = sns.color_palette("colorblind", weights.ngroups)
+    for (weight, part), tint in zip(weights, palette, strict=True):
+        lines(ax, part, tint, str(weight), marker="o", ms=3)
+    ax.axhline(1, color=GREY, lw=0.8, ls="--", zorder=1)
     ax.set_ylim(0, 1.08)
     ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True, nbins=7))
     if 0 < weights.ngroups <= 6:
@@ -123,19 +140,25 @@ def _scores(ax: Axes, own: pd.DataFrame) -> None:
         y = scores[scores["row"] == stage]["value"]
         ax.bar(x, y.mean(), width=0.6, color=colour("recon+equal"), alpha=0.55)
         ax.plot(np.full(len(y), x), y, "o", color="#222222", ms=3)
-        ax.annotate(f"{chosen.get(stage, 0)}/{seeds}", (x, y.max()), xytext=(0, 4), textcoords="offset points", ha="center",
-                    fontsize=7)  # fmt: skip
-    ax.set_xticks(range(len(stages)), stages)
+        above: Look = {
+            "xytext": (0, 4),
+            "textcoords": "offset points",
+            "ha": "center",
+            "fontsize": 7,
+        }
+        ax.annotate(f"{chosen.get(stage, 0)}/{seeds}", (x, y.max()), **above)
+    ax.set_xticks(range(len(stages)), stages, fontsize=7)
     ax.margins(y=0.18)
     ax.set_ylim(0, None)
 
 
 def _mean(cells: pd.DataFrame) -> pd.DataFrame:
-    """The mean over seeds as a matrix, rows and columns in natural order."""
-    order = {axis: _natural(cells[axis]) if axis == "row" else list(dict.fromkeys(cells[axis])) for axis in ("row", "column")}
-    order["column"] = order["row"] if set(order["column"]) == set(order["row"]) else order["column"]
+    """The mean over seeds as a matrix: rows in natural order, and columns too where they are the
+    same names."""
+    rows, columns = natural(cells["row"]), list(dict.fromkeys(cells["column"]))
+    columns = rows if set(columns) == set(rows) else columns
     table = cells.pivot_table(index="row", columns="column", values="value", aggfunc="mean")
-    return table.reindex(index=order["row"], columns=order["column"])
+    return table.reindex(index=rows, columns=columns)
 
 
 def _off(table: pd.DataFrame) -> pd.DataFrame:
@@ -147,28 +170,40 @@ def _readable(table: pd.DataFrame) -> bool:
     return any(table.shape[0] <= rows and table.shape[1] <= columns for rows, columns in READABLE)
 
 
-def _map(ax: Axes, table: pd.DataFrame, limits: tuple[float, float], cmap: str, title: str, digits: int = 2) -> AxesImage:
+def _map(
+    ax: Axes,
+    table: pd.DataFrame,
+    limits: tuple[float, float],
+    cmap: str,
+    title: str,
+    digits: int = 2,
+) -> AxesImage:
     """A matrix as colours, with its numbers where it is small; what is missing is grey."""
     cells, shades = table.to_numpy(dtype=float), mpl.colormaps[cmap].with_extremes(bad="#cccccc")
-    image = ax.imshow(cells, cmap=shades, vmin=limits[0], vmax=limits[1], aspect="auto", interpolation="nearest")
+    low, high = limits
+    image = ax.imshow(
+        cells, cmap=shades, vmin=low, vmax=high, aspect="auto", interpolation="nearest"
+    )
     for axis, names in ((ax.yaxis, table.index), (ax.xaxis, table.columns)):
-        at, shown = _owners([str(name) for name in names])
+        at, shown = _owners([str(one) for one in names])
         axis.set_ticks(at, shown, fontsize=7 if len(shown) <= READABLE[0][0] else 5)
-    if len(table.columns) > 3 and max(map(len, map(str, table.columns))) > 3:
+    if len(shown) * max(map(len, shown)) > WIDE:
         ax.tick_params(axis="x", labelrotation=90)
-    if _readable(table):
-        for (y, x), value in np.ndenumerate(cells):
-            if np.isfinite(value):
-                dark = np.dot(shades(image.norm(value))[:3], (0.299, 0.587, 0.114)) < 0.5
-                ax.text(x, y, number(value, digits), ha="center", va="center", fontsize=6 if len(cells) <= READABLE[0][0] else 5,
-                        color="white" if dark else "black")  # fmt: skip
+    size = 6 if len(cells) <= READABLE[0][0] else 5
+    for (y, x), value in np.ndenumerate(cells) if _readable(table) else ():
+        if np.isfinite(value):
+            dark = np.dot(shades(image.norm(value))[:3], (0.299, 0.587, 0.114)) < 0.5
+            look: Look = {"fontsize": size, "color": "white" if dark else "black"}
+            ax.text(x, y, number(value, digits), ha="center", va="center", **look)
     ax.grid(visible=False)
     ax.set_title(title, fontsize=8)
     return image
 
 
 def _owners(names: Sequence[str]) -> tuple[list[float], list[str]]:
-    """Ticks: a name each, subspaces of one task together in their middle."""
-    owner = [name.rsplit(" ", 1)[0] if name.rsplit(" ", 1)[-1].isdigit() else name for name in names]
+    """Ticks: a name each, subspaces of one task ("a 1", "a 2") together in their middle."""
+    parts = [one.rpartition(" ") for one in names]
+    owner = [p[0] if p[2].isdigit() and p[0] else one for p, one in zip(parts, names, strict=True)]
     shown = list(dict.fromkeys(owner))
-    return [float(np.mean([i for i, one in enumerate(owner) if one == name])) for name in shown], shown
+    at = [float(np.mean([i for i, one in enumerate(owner) if one == name])) for name in shown]
+    return at, shown

@@ -1,14 +1,16 @@
 """The house style of all figures: Korean font, colours, files.
 
-Noto Sans KR comes from the package pylopdf-fonts-ko; the palette is colour-blind safe (after Okabe & Ito); a glyph that the font
-lacks is an error, lest text vanish; files carry no dates, so that a rerun gives the same bytes.
+Noto Sans KR comes from the package pylopdf-fonts-ko; the palette is colour-blind safe (after Okabe
+& Ito); a glyph that the font lacks is an error, lest text vanish; files carry no dates, so that a
+rerun gives the same bytes.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import distribution
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -16,15 +18,34 @@ import seaborn as sns
 from matplotlib import font_manager
 from matplotlib.figure import Figure
 
+from mtlstudy.study import plan
+from mtlstudy.training.store import build_folder
+
 FONT = "pylopdf_fonts_ko/NotoSansKR-Regular.otf"
-METHODS = ("single_task+equal", "hard+equal", "hard+scale_invariant", "hard+uncertainty", "hard+static", "hard+equal_norm",
-           "hard+nash", "hard+block_nash", "partial+equal", "soft+equal", "trace_norm+equal", "tensor_factorised+equal",
-           "cross_stitch+equal", "sluice+equal", "hierarchical+equal", "sparse+equal", "mmoe+equal", "ple+equal",
-           "recon+equal")  # fmt: skip
-MARKERS = "oDs^vPX<" + "s^vPX<*p>hd"  # weightings and sharing structures are never in one figure, but for the first two
-COLOURS = ("#777777", "#0072B2", "#56B4E9", "#009E73", "#E69F00", "#CC79A7", "#D55E00", "#7B2D52",
-           "#33A0C0", "#117733", "#2CA089", "#8A8A1F", "#332288", "#AA4499", "#222222", "#B8860B", "#EE7733", "#C22F2F",
-           "#882255")  # fmt: skip
+Look = dict[str, Any]
+"""Keywords of matplotlib."""
+GREY, RED = "#555555", "#aa0000"
+LOOKS = {  # family, or weighting of hard sharing → colour, marker
+    "single_task": ("#777777", "o"),
+    "equal": ("#0072B2", "D"),
+    "scale_invariant": ("#56B4E9", "s"),
+    "uncertainty": ("#009E73", "^"),
+    "static": ("#E69F00", "v"),
+    "equal_norm": ("#CC79A7", "P"),
+    "nash": ("#D55E00", "X"),
+    "block_nash": ("#7B2D52", "<"),
+    "partial": ("#33A0C0", "s"),
+    "soft": ("#117733", "^"),
+    "trace_norm": ("#2CA089", "v"),
+    "tensor_factorised": ("#8A8A1F", "P"),
+    "cross_stitch": ("#332288", "X"),
+    "sluice": ("#AA4499", "<"),
+    "hierarchical": ("#222222", "*"),
+    "sparse": ("#B8860B", "p"),
+    "mmoe": ("#EE7733", ">"),
+    "ple": ("#C22F2F", "h"),
+    "recon": ("#882255", "d"),
+}
 
 
 @cache
@@ -36,15 +57,36 @@ def _font() -> str:
 
 def style() -> None:
     """Set the house style (idempotent; every figure function calls it)."""
-    mpl.rcParams.update({
-        "font.family": [_font()], "font.size": 9, "axes.titlesize": 10, "axes.titleweight": "normal", "axes.labelsize": 9,
-        "axes.unicode_minus": True, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
-        "grid.color": "#dddddd", "grid.linewidth": 0.6, "axes.axisbelow": True, "figure.facecolor": "white",
-        "figure.dpi": 110, "savefig.dpi": 200, "legend.frameon": False, "legend.fontsize": 8, "lines.linewidth": 1.4,
-        "mathtext.fontset": "custom", "mathtext.rm": _font(),
-        "mathtext.cal": _font(), "mathtext.it": _font(), "mathtext.bf": _font(),
-        "svg.hashsalt": "mtlstudy", "figure.constrained_layout.use": True,
-    })  # fmt: skip
+    font = _font()
+    mpl.rcParams.update(
+        {
+            "font.family": [font],
+            "font.size": 9,
+            "axes.titlesize": 10,
+            "axes.titleweight": "normal",
+            "axes.labelsize": 9,
+            "axes.unicode_minus": True,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.grid": True,
+            "axes.axisbelow": True,
+            "grid.color": "#dddddd",
+            "grid.linewidth": 0.6,
+            "figure.facecolor": "white",
+            "figure.dpi": 110,
+            "figure.constrained_layout.use": True,
+            "savefig.dpi": 200,
+            "legend.frameon": False,
+            "legend.fontsize": 8,
+            "lines.linewidth": 1.4,
+            "mathtext.fontset": "custom",
+            "mathtext.rm": font,
+            "mathtext.it": font,
+            "mathtext.bf": font,
+            "mathtext.cal": font,
+            "svg.hashsalt": "mtlstudy",
+        }
+    )
     warnings.filterwarnings("error", message=r"Glyph .* missing from")
 
 
@@ -66,23 +108,32 @@ def save(figure: Figure, stem: str | Path) -> list[Path]:
     return paths
 
 
-def colour(method: str) -> str:
-    """The fixed colour of a method, the same in every figure."""
-    if method in METHODS:
-        return COLOURS[METHODS.index(method)]
+def keep(figure: Figure, profile: str, name: str) -> list[Path]:
+    """`save` a figure for paper and README, under the folder of what is built."""
+    return save(figure, build_folder() / "results" / profile / "figures" / name)
+
+
+def _look(method: str) -> tuple[str, str]:
+    """Colour and marker, the same in every figure; of a method without its own by its name."""
+    sharing, _, weighting = method.partition("+")
+    own = weighting if sharing == "hard" else sharing if weighting == "equal" else method
     palette = sns.color_palette("colorblind", 10).as_hex()
-    return str(palette[sum(map(ord, method)) % len(palette)])
+    return LOOKS.get(own) or (str(palette[sum(map(ord, method)) % len(palette)]), "o")
+
+
+def colour(method: str) -> str:
+    """The fixed colour of a method."""
+    return _look(method)[0]
 
 
 def marker(method: str) -> str:
     """The fixed marker of a method."""
-    return MARKERS[METHODS.index(method)] if method in METHODS else "o"
+    return _look(method)[1]
 
 
-def ordered(methods: Sequence[str]) -> list[str]:
-    """Methods in the order of every figure; unknown ones last, by name."""
-    known = [m for m in METHODS if m in methods]
-    return known + sorted(set(methods) - set(known))
+def ordered(methods: Iterable[str]) -> list[str]:
+    """Each method once, in the order of every table and figure."""
+    return sorted(set(methods), key=plan.place)
 
 
 def nothing(text: str, width: float = 7.0) -> Figure:
@@ -90,6 +141,6 @@ def nothing(text: str, width: float = 7.0) -> Figure:
     style()
     figure, ax = plt.subplots(figsize=(width, 1.0))
     plt.close(figure)
-    ax.text(0.5, 0.5, text, ha="center", va="center", fontsize=12, color="#555555")
+    ax.text(0.5, 0.5, text, ha="center", va="center", fontsize=12, color=GREY)
     ax.set_axis_off()
     return figure

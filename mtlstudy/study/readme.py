@@ -1,0 +1,88 @@
+"""The README's block of results, in English, from what is published."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from mtlstudy.study import compare, plan, results, solver_values
+from mtlstudy.study.format import NONE, bracket, number
+from mtlstudy.study.results import Results
+from mtlstudy.study.tables import records
+from mtlstudy.training import store
+
+SHOWN = (plan.BASELINE, "hard+equal", "hard+static", "hard+equal_norm", "hard+nash")
+"""The weightings of the README's table; the book has all of them."""
+
+
+def block(profile: str) -> str:
+    """Figure, tables and findings."""
+    weightings, sharings = results.load("weightings", profile), results.load("sharings", profile)
+    origin = results.provenance(weightings.runs, profile)
+    seeds = ", ".join(map(str, origin["seeds"]))
+    note = (
+        f"Profile {profile}, seeds {seeds}, {origin['device']} ({origin['isa']}), {origin['date']};"
+        " Δm > 0 is better than single-task. All cells and the tests are in the book."
+    )
+    figure = f"book/results/{profile}/delta_m.svg"
+    return "\n".join(
+        [
+            f"![Δm of every method over single-task, by seed]({figure})",
+            "",
+            *table(weightings, "method", SHOWN),
+            "",
+            *table(sharings, "sharing, equal weighting", plan.COMPARISONS["sharings"].methods[1:]),
+            "",
+            note,
+            "",
+            *findings(profile),
+        ]
+    )
+
+
+def table(found: Results, head: str, methods: tuple[str, ...]) -> list[str]:
+    """Δm with its interval, and parameters in percent of single-task, a row a method."""
+    rows = {(row["data"], row["method"]): row for row in records(compare.aggregate(found))}
+    sets = list(dict.fromkeys(data for data, _ in rows))
+    lines = [[head, *(f"Δm % on {d}" for d in sets), *(f"size %, {d}" for d in sets)]]
+    lines.append(["---"] * len(lines[0]))
+    for method in methods:
+        cells: list[dict[str, Any] | None] = [rows.get((data, method)) for data in sets]
+        if not any(cells):
+            continue
+        delta = [NONE if row is None else change(row) for row in cells]
+        share = [NONE if row is None else number(100 - row["reduction"], 0) for row in cells]
+        lines.append(
+            [f"`{method.removesuffix('+equal') if head[0] == 's' else method}`", *delta, *share]
+        )
+    return ["| " + " | ".join(line) + " |" for line in lines]
+
+
+def change(row: dict[str, Any]) -> str:
+    """Δm with its interval: ``+0.4 [−0.3, +1.2]``."""
+    if row["method"] == plan.BASELINE:
+        return "baseline"
+    return f"{number(row['delta_m'], sign=True)} {bracket(row['low'], row['high'])}"
+
+
+def findings(profile: str) -> list[str]:
+    """What the solver and toy experiments found, counted in their tables."""
+    cases = results.computed("solver", profile)["solver"]
+    cases = cases[(cases["part"] == "recorded") & cases["solver"].isin(["newton", "ccp"])]
+    missed = ~(cases["residual"] <= solver_values.FAILED)
+    failed = missed.groupby(cases["solver"]).agg(["sum", "size"])
+    ends = results.computed("toy", profile)["toy"]
+    reached = ends.groupby("method")["on_front"].agg(["sum", "size"]).sort_index()
+    toy = ", ".join(f"`{name}` {row['sum']} of {row['size']}" for name, row in reached.iterrows())
+    newton, ccp = failed.loc["newton"], failed.loc["ccp"]
+    return [
+        f"- Gramians recorded in training: the exact solver failed on {newton['sum']} of"
+        f" {newton['size']}, the paper's procedure on {ccp['sum']} of {ccp['size']}.",
+        f"- The paper's toy problem, starts that end on the Pareto front: {toy}.",
+    ]
+
+
+def figure(profile: str) -> Path:
+    """Copy the README's figure, which the notebook on weightings draws."""
+    drawn = store.build_folder() / "results" / profile / "figures" / "delta_m.svg"
+    target = results.PUBLISHED / profile / "delta_m.svg"
+    return Path(shutil.copy(drawn, target)) if drawn.exists() else target

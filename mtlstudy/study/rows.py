@@ -1,0 +1,196 @@
+"""What a finished run says, as rows of the published tables: a run, a run and task.
+
+Weights and curves are published as summaries, a column a tenth of the steps. Times are not: a run's
+own clock runs on a machine that does other things too.
+"""
+
+import json
+import math
+from collections.abc import Iterator
+from statistics import median
+from typing import Any
+
+import pandas as pd
+import torch
+
+from mtlstudy.gradients import conflict
+from mtlstudy.study.frames import cells
+from mtlstudy.training import tune
+from mtlstudy.training.store import Run
+
+ORIGIN = (
+    "device", "processor", "isa", "platform", "date", "commit", "python", "torch", "mtlstudy"
+)  # fmt: skip
+"""What is published of a run's provenance."""
+TABLES: dict[str, tuple[str, ...]] = {
+    "runs": (
+        "run_id", "data", "sharing", "weighting", "seed", "role", "status", "score", "lr",
+        "dropout", "options", "steps", "best_step", "parameters", "flops", "search_steps",
+        "cosine", "conflict", "magnitude_ratio", "weight_ratio", "games", "unsolved",
+        "diverged_step", "digest", *ORIGIN,
+    ),
+    "metrics": ("run_id", "task", "metric", "higher_is_better", "train", "validation", "test"),
+    "weights": ("run_id", "task"),
+    "curves": ("run_id", "task", "split"),
+    "learned": ("run_id", "kind", "part", "row", "column", "value"),
+    "further": ("run_id", "test", "task", "metric", "value"),
+    "confusion": ("run_id", "task", "true", "predicted", "count"),
+}  # fmt: skip
+"""Table → its columns; those of `WIDE` have a column a share of the steps besides."""
+WIDE = ("weights", "curves")
+TENTHS = 10
+
+
+def of(run: Run) -> dict[str, list[dict[str, Any]]]:
+    """The rows of a run, by table; a tuning run has one, in "runs"."""
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
+    rows["runs"] = [summary(run)]
+    if run.config.role == "final":
+        rows["metrics"] = list(metrics(run))
+        rows["weights"] = list(weights(run))
+        rows["curves"] = list(curves(run))
+        rows["further"] = list(further(run))
+        rows["confusion"] = list(confusion(run))
+        rows["learned"] = list(cells(run.record.get("learned", {})))
+        for lines in rows.values():
+            for line in lines:
+                line["run_id"] = run.path.name
+    return rows
+
+
+def summary(run: Run) -> dict[str, Any]:
+    """The row of the run itself: method, hyperparameters, size, conflict, games, provenance."""
+    record, c = run.record, run.config
+    done, origin = record["summary"], record["provenance"]
+    best = [step for step in done["best_step"] if step is not None]
+    unsolved = sum(n for name, n in done["games"].items() if name != "SOLVED")
+    options = {
+        kind: getattr(c, f"{kind}_options")
+        for kind in ("sharing", "weighting")
+        if getattr(c, f"{kind}_options")
+    }
+    return {
+        "run_id": run.path.name, "data": c.data, "sharing": c.sharing, "weighting": c.weighting,
+        "seed": c.seed, "role": c.role, "status": run.status, "score": tune.score(run), "lr": c.lr,
+        "dropout": c.dropout, "options": json.dumps(options, sort_keys=True),
+        "steps": done["steps"], "best_step": max(best, default=math.nan),
+        "parameters": done["parameters"],
+        "flops": math.nan if done["flops"] is None else done["flops"],
+        "search_steps": done["search_steps"], **conflicts(run), "weight_ratio": weight_ratio(run),
+        "games": sum(done["games"].values()), "unsolved": unsolved,
+        "diverged_step": record.get("diverged_step", math.nan), "digest": run.digest,
+        **{name: origin[name] for name in ORIGIN},
+    }  # fmt: skip
+
+
+def conflicts(run: Run) -> dict[str, float]:
+    """Conflict of the whole trunk's gradients over the recorded steps (mean cosine and share of
+    negative ones, median ratio of norms); NaN where nothing is shared."""
+    trunk = [
+        torch.tensor(line["gramian"], dtype=torch.float64).sum(0)
+        for line in run.observations()
+        if line["gramian"]
+    ]
+    measured = pd.DataFrame(
+        [conflict(M) for M in trunk], columns=["cosine", "conflict", "magnitude_ratio"]
+    )
+    means = {name: float(measured[name].mean()) for name in ("cosine", "conflict")}
+    return {**means, "magnitude_ratio": float(measured["magnitude_ratio"].median())}
+
+
+def weight_ratio(run: Run) -> float:
+    """Largest over smallest task weight of a step, median over recorded steps and blocks."""
+    ratios = [
+        max(a) / min(a) for line in run.observations() for a in line["weights"] if a and min(a) > 0
+    ]
+    return median(ratios) if ratios else math.nan
+
+
+def metrics(run: Run) -> Iterator[dict[str, Any]]:
+    """A row a task: its metric on every split, empty for a diverged run."""
+    results = run.record.get("results", {})
+    for task in run.config.tasks:
+        values = {
+            split: results[split][task.name]["metric"] if results else math.nan
+            for split in ("train", "validation", "test")
+        }
+        yield {
+            "task": task.name,
+            "metric": task.metric,
+            "higher_is_better": task.higher_is_better,
+            **values,
+        }
+
+
+def further(run: Run) -> Iterator[dict[str, Any]]:
+    """Further metrics, and all metrics on further test splits."""
+    for test, measured in run.record.get("results", {}).items():
+        if test in ("train", "validation"):
+            continue
+        for task in run.config.tasks:
+            row = measured[task.name]
+            own = {} if test == "test" else {task.metric: row["metric"]}
+            for metric, value in {**own, **row.get("also", {})}.items():
+                yield {"test": test, "task": task.name, "metric": metric, "value": value}
+
+
+def confusion(run: Run) -> Iterator[dict[str, Any]]:
+    """Counts of true and predicted class on the test split, where they are not 0. Published for
+    plain hard sharing alone, which the figures show."""
+    if run.config.method != "hard+equal":
+        return
+    for task, table in run.record.get("confusion", {}).items():
+        names = table["classes"]
+        for true, counts in zip(names, table["counts"], strict=True):
+            for predicted, count in zip(names, counts, strict=True):
+                if count:
+                    yield {"task": task, "true": true, "predicted": predicted, "count": count}
+
+
+def weights(run: Run) -> Iterator[dict[str, Any]]:
+    """A row a task: its weight relative to the step's median task, a column a tenth of the steps
+    (median over its recorded steps and blocks; 0 for a task out of the game)."""
+    steps = run.config.steps
+    binned: dict[int, list[list[float]]] = {}
+    for line in run.observations():
+        for a in line["weights"]:
+            middle = median(a) if a else 0.0
+            if middle > 0:
+                tenth = min(line["step"] * TENTHS // steps, TENTHS - 1)
+                binned.setdefault(tenth, []).append([w / middle for w in a])
+    for t, task in enumerate(run.config.tasks) if binned else ():
+        values = {
+            f"{(tenth + 0.5) / TENTHS:.2f}": median(a[t] for a in lines)
+            for tenth, lines in sorted(binned.items())
+        }
+        yield {"task": task.name, **values}
+
+
+def curves(run: Run) -> Iterator[dict[str, Any]]:
+    """A row a task and split: its metric, a column a tenth of the steps (the last in it)."""
+    steps, table = run.config.steps, dict[tuple[str, str], dict[str, float]]()
+    for line in run.evaluations():
+        share = f"{math.ceil(line['step'] * TENTHS / steps) / TENTHS:.2f}"
+        for split, measured in (("train", line["train"]), ("validation", line["validation"])):
+            for task, measures in measured.items():
+                table.setdefault((task, split), {})[share] = measures["metric"]
+    for (task, split), values in table.items():
+        yield {"task": task, "split": split, **values}
+
+
+def melted(frame: pd.DataFrame, value: str) -> pd.DataFrame:
+    """A wide table with a row a share of the steps: columns ``share`` and `value`."""
+    shares = [column for column in frame if str(column)[:1].isdigit()]
+    heads = [column for column in frame if column not in shares]
+    long = frame.melt(heads, shares, "share", value).dropna(subset=[value])
+    return long.assign(share=long["share"].astype(float)).reset_index(drop=True)
+
+
+def melted_metrics(metrics: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """The tidy frame that `mtlstudy.study.metrics` reads: a row a metric value, with its split."""
+    head = runs[["run_id", "role", "status"]]
+    wide = metrics.merge(head, on="run_id", how="left")
+    splits = ["train", "validation", "test"]
+    rest = [column for column in wide if column not in splits]
+    long = wide.melt(rest, splits, "split", "value")
+    return long.assign(higher_is_better=long["higher_is_better"].astype(bool))

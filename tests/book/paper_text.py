@@ -1,0 +1,114 @@
+"""A rendered text file with known contents, as chapters and paper read it, and the figure."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+
+from mtlstudy.study.claims import Claim, cited
+
+DATA = ("multi_mnist", "yeast")
+METHODS = (
+    "single_task+equal",
+    "hard+equal",
+    "hard+scale_invariant",
+    "hard+uncertainty",
+    "hard+static",
+    "hard+equal_norm",
+    "hard+nash",
+    "hard+block_nash",
+)
+SOLVERS = ("newton", "conic", "ccp", "ccp_published")
+DECLARED = ("nash_equal", "nash_equal_norm", "best_single")
+LABELS = {"multi_mnist": "MultiMNIST", "yeast": "Yeast"}
+BUDGET = {"evaluations": "5", "seeds": "3", "steps": "250", "trials": "3", "tuning_seeds": "1"}
+
+
+def claims(outcome: str = "unclear") -> dict[str, Any]:
+    """The sentences that chapters and paper cite."""
+    test = {"a": "내쉬", "b": "동일 노름", "difference": "+0.1", "p_holm": "0.500", "n": "6"}
+    found = [
+        Claim(
+            "verdict", "unclear", {**test, "smallest_p": "0.031"}, f"weightings.verdict.all.{name}"
+        )
+        for name in DECLARED
+    ]
+    parts = ("abstract", "consequence", "conclusion")
+    found += [Claim(f"paper_{part}", outcome, {}, f"paper.{part}") for part in parts]
+    ends = {
+        f"{end}{part}": "1.0" for end in ("highest", "lowest") for part in ("_delta", "_interval")
+    }
+    ends |= {"highest": "내쉬", "lowest": "균등 가중", "reduction": "49.4"}
+    trained = {"mean": "+0.05", "largest": "0.60", "games": "900", "unsolved": "21"}
+    for name in DATA:
+        figures = {"data": LABELS[name]}
+        found.append(Claim("paper_ranks", "ranked", figures | ends, f"paper.ranks.{name}"))
+        found.append(
+            Claim("paper_trained", "different", figures | trained, f"paper.trained.{name}")
+        )
+    return cited(found)
+
+
+def text(outcome: str = "unclear") -> dict[str, Any]:
+    """What the paper reads, and nothing besides."""
+    solver = {"failed_percent": "2.5", "silent_percent": "1.5", "time": "310.2"}
+    whole = {"cases": "120", "failed": "3", "worst": "3.1 × 10⁻¹⁴"}
+    ranges = {"K_min": "2", "K_max": "40", "condition_min": "1.0", "condition_max": "1.0 × 10¹²"}
+    stress = {name: dict(solver) for name in SOLVERS}
+    stress["newton"]["cases"] = "90"
+    recorded = {name: {s: {"failed_percent": "0.5"} for s in SOLVERS} for name in DATA}
+    row = {"delta_m_ci": "+0.4 [−0.3, +1.2]", "parameters": "52,724", "unsolved": "0/900"}
+    comparison: dict[str, Any] = {name: {m: dict(row) for m in METHODS} for name in DATA}
+    for rows in comparison.values():
+        rows["hard+nash"]["conflict"] = "41.2"
+    limits = {"interval": "짝지은 시드의 최솟값과 최댓값", "seeds": "3", "level": "75"}
+    limits |= {"smallest_p": "0.250", "runs": "48", "diverged": "0", "games": "900"}
+    limits["unsolved"] = "1"
+    tests = {"all": {"nash_equal_norm": {"difference": "+0.1", "p_holm": "0.500"}}}
+    size = {"tasks": "2", "inputs": "36 × 36", "train": "900", "validation": "30", "test": "40"}
+    return {
+        "claims": claims(outcome),
+        "run": {
+            "comparison": {**comparison, "tests": tests, "limits": limits},
+            "solver": {"stress": stress | ranges | {"newton_all": whole}, "recorded": recorded},
+        },
+        "provenance": {
+            "profile": "quick",
+            "seeds": [0, 1, 2],
+            "device": "CPU",
+            "date": "2026-01-02",
+            "torch": "2.13.0",
+            "python": "3.11.2",
+        },
+        "set": {
+            **BUDGET,
+            "lr_low": "3.0 × 10⁻⁴",
+            "lr_high": "1.0 × 10⁻²",
+            "failed": "1.0 × 10⁻³",
+            "sets": [{"name": name, "label": LABELS[name], **size} for name in DATA],
+            "methods": [{"method": m, "label": m.partition("+")[2]} for m in METHODS],
+            "solvers": [{"name": name, "label": name.upper()} for name in SOLVERS],
+            "declared": list(DECLARED),
+            "profiles": {"quick": BUDGET, "full": BUDGET, "lr": ["0.0003", "0.01"]},
+        },
+    }
+
+
+def write(built: Path, content: dict[str, Any]) -> Path:
+    """Write text/quick.json and the figure into a build folder; the path of the text."""
+    figure, ax = plt.subplots(figsize=(7, 2.4))
+    ax.plot([0, 1], [0, 1])
+    file = built / "results/quick/figures/delta_m.pdf"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(file, metadata={"CreationDate": None})
+    plt.close(figure)
+    return put(built, content)
+
+
+def put(built: Path, content: dict[str, Any]) -> Path:
+    """Write text/quick.json alone."""
+    file = built / "text/quick.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    return file

@@ -1,0 +1,161 @@
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from synthetic_frames import results
+
+from mtlstudy.errors import InputError
+from mtlstudy.study import metrics
+
+
+def frame(
+    values: dict[tuple[str, int, str, str], tuple[float, float]], up: set[str]
+) -> pd.DataFrame:
+    """{(method, seed, task, metric): (validation, test)} as a metrics frame of the data set "d"."""
+    rows = []
+    for (method, seed, task, metric), pair in values.items():
+        sharing, weighting = method.split("+")
+        head = {"data": "d", "sharing": sharing, "weighting": weighting, "seed": seed}
+        head |= {"role": "final", "task": task, "metric": metric, "higher_is_better": metric in up}
+        for split, value in zip(("validation", "test"), pair, strict=True):
+            status = "diverged" if math.isnan(value) else "done"
+            rows.append({**head, "status": status, "split": split, "value": value})
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture
+def small() -> pd.DataFrame:
+    """Task a has two metrics, task b one: the two definitions of delta m part."""
+    s, h = "single_task+equal", "hard+nash"
+    return frame(
+        {
+            (s, 0, "a", "accuracy"): (0.5, 0.5),
+            (s, 0, "a", "error"): (2.0, 2.0),
+            (s, 0, "b", "error"): (1.0, 1.0),
+            (h, 0, "a", "accuracy"): (0.6, 0.6),
+            (h, 0, "a", "error"): (1.0, 1.0),
+            (h, 0, "b", "error"): (1.1, 1.1),
+        },
+        {"accuracy"},
+    )
+
+
+def test_delta_m_by_hand(small: pd.DataFrame) -> None:
+    # gains: +20 %, +50 %, −10 %
+    over_metrics = metrics.delta_m(small).set_index("method")["delta_m"]
+    over_tasks = metrics.delta_m(small, "tasks").set_index("method")["delta_m"]
+    assert over_metrics["hard+nash"] == pytest.approx((20 + 50 - 10) / 3)
+    assert over_tasks["hard+nash"] == pytest.approx((35 - 10) / 2)
+    assert over_metrics["single_task+equal"] == 0
+
+
+def test_baseline_is_paired_by_seed() -> None:
+    s, h = "single_task+equal", "hard+nash"
+    pairs = {(s, 0, "a", "m"): (1, 1.0), (s, 1, "a", "m"): (1, 2.0)}
+    pairs |= {(h, 0, "a", "m"): (1, 1.1), (h, 1, "a", "m"): (1, 1.8)}
+    got = metrics.delta_m(frame(pairs, {"m"}))
+    assert got[got["method"] == h]["delta_m"].tolist() == pytest.approx([10.0, -10.0])
+
+
+def test_scale_of_a_metric_does_not_matter(small: pd.DataFrame) -> None:
+    scaled = small.assign(value=small["value"] * np.where(small["metric"] == "error", 1000.0, 1.0))
+    pd.testing.assert_frame_equal(metrics.delta_m(small), metrics.delta_m(scaled))
+
+
+def test_diverged_run_stays_nan_and_ranks_last() -> None:
+    frame = results(diverged=[("yeast", "hard+nash", 1)]).metrics
+    delta = metrics.delta_m(frame).set_index(["data", "method", "seed"])["delta_m"]
+    assert math.isnan(delta["yeast", "hard+nash", 1])
+    assert delta.isna().sum() == 1
+    lost = frame.assign(value=frame["value"].where(frame["weighting"] != "nash"))
+    lost.loc[lost["weighting"] == "nash", "status"] = "diverged"
+    rank = metrics.mean_rank(lost).set_index(["data", "method"])["mean_rank"]
+    assert rank["yeast", "hard+nash"] == 7
+
+
+def test_metric_undefined_on_a_split_leaves_that_seed_only() -> None:
+    frame = results().metrics
+    undefined = (frame["data"] == "yeast") & (frame["seed"] == 0) & (frame["task"] == "class14")
+    frame.loc[undefined, "value"] = np.nan  # a class is absent from that split, for every method
+    gains = metrics.gains(frame)
+    assert not gains["gain"].isna().any()
+    nash = gains[(gains["data"] == "yeast") & (gains["method"] == "hard+nash")]
+    assert nash.groupby("seed").size().tolist() == [13, 14, 14]
+
+
+def test_mean_rank_averages_ties() -> None:
+    s = "single_task+equal"
+    cells = {(s, 0, "a", "m"): (1, 1.0)} | {
+        (f"hard+{w}", 0, "a", "m"): (1, v) for w, v in zip("xyz", (3.0, 3.0, 1.0), strict=True)
+    }
+    rank = metrics.mean_rank(frame(cells, {"m"})).set_index("method")["mean_rank"]
+    assert rank.to_dict() == {"hard+x": 1.5, "hard+y": 1.5, "hard+z": 3.0}
+
+
+def test_mean_rank_sums_to_the_same_for_any_values() -> None:
+    frame = results().metrics
+    assert metrics.mean_rank(frame).groupby("data")["mean_rank"].mean().to_numpy() == pytest.approx(
+        [4.0, 4.0]
+    )
+
+
+def transfer(cells) -> pd.DataFrame:  # type: ignore[no-untyped-def]
+    ends = metrics.negative_transfer(frame(cells, {"m"}), lambda x: (x.min(), x.max()))
+    return ends.set_index("method")
+
+
+def test_negative_transfer_needs_more_than_the_tolerance() -> None:
+    s, h = "single_task+equal", "hard+nash"
+    cells = {}
+    for seed, value in enumerate((0.97, 0.99, 0.96)):
+        cells |= {(s, seed, "a", "m"): (1, 1.0), (h, seed, "a", "m"): (1, value)}
+    got = transfer(cells)
+    assert got.loc[h, "rate"] == pytest.approx(
+        200 / 3
+    )  # −3 % and −4 %; −1 % is within the tolerance
+    assert got.loc[h, "certain"] == pytest.approx(200 / 3)
+    cells[h, 1, "a", "m"] = (1, 1.01)  # now the interval holds 0
+    got = transfer(cells)
+    assert (got.loc[h, "rate"], got.loc[h, "certain"]) == (pytest.approx(200 / 3), 0)
+
+
+def test_generalisation_gap_is_positive_when_train_is_better() -> None:
+    frame = results().metrics
+    assert (
+        metrics.generalisation_gap(frame)
+        .groupby("data")["gap"]
+        .mean()
+        .between(0.0899, 0.0901)
+        .all()
+    )
+
+
+def test_more_parameters_are_a_negative_reduction() -> None:
+    assert metrics.reduction(200, 100) == -100
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f: f[f["sharing"] != "single_task"], "no run of the baseline"),
+        (lambda f: f.drop(columns="task"), "'task' is missing"),
+        (lambda f: pd.concat([f, f]), "is there twice"),
+        (lambda f: f.assign(value=0.0), "baseline = 0"),
+        (lambda f: f[f["split"] != "test"], "split = 'test' is unknown"),
+    ],
+)
+def test_bad_frames_are_refused_in_one_line(small: pd.DataFrame, change, message: str) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(InputError, match=message) as caught:
+        metrics.delta_m(change(small))
+    assert "\n" not in str(caught.value)
+
+
+def test_bad_arguments_are_refused(small: pd.DataFrame) -> None:
+    for call in (
+        lambda: metrics.delta_m(small, "task"),
+        lambda: metrics.reduction(1, 0),
+        lambda: metrics.negative_transfer(small, lambda x: (0, 0), tolerance=-1),
+    ):
+        with pytest.raises(InputError):
+            call()

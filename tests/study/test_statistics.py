@@ -1,0 +1,120 @@
+import math
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from mtlstudy.errors import InputError
+from mtlstudy.study import statistics as s
+
+
+def test_interval_is_scipy_bca_and_deterministic() -> None:
+    x = np.random.default_rng(3).normal(1.0, 2.0, 12)
+    ci = s.interval(x)
+    rng = np.random.default_rng(0)
+    drawn = stats.bootstrap((x,), np.mean, n_resamples=9999, method="BCa", rng=rng)
+    want = drawn.confidence_interval
+    assert (ci.low, ci.high, ci.kind, ci.level) == (want.low, want.high, "bca", 0.95)
+    assert ci == s.interval(x)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "low"),
+    [
+        ([], "none", math.nan),
+        ([2.0], "none", math.nan),
+        ([1.0, 3.0], "range", 1.0),
+        ([2.0] * 5, "equal", 2.0),
+        ([4.0, 1.0, 2.0], "range", 1.0),
+    ],
+)
+def test_degenerate_intervals_say_what_they_are(values: list[float], kind: str, low: float) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ci = s.interval(values)
+    assert (ci.kind, ci.n) == (kind, len(values))
+    assert ci.low == pytest.approx(low, nan_ok=True, abs=0.5)
+    assert ci.level <= 0.95
+
+
+def test_three_seeds_cannot_hold_95_percent() -> None:
+    assert s.interval([1.0, 2.0, 4.0]).level == 0.75
+    assert s.interval(range(5)).level == 0.9375
+    assert (s.interval(range(6)).level, s.interval(range(6)).kind) == (0.95, "bca")
+
+
+def test_interval_leaves_out_diverged_seeds_and_counts_the_rest() -> None:
+    assert s.interval([1.0, math.nan, 2.0, 4.0]) == s.interval([1.0, 2.0, 4.0])
+
+
+@pytest.mark.parametrize("n", [3, 5, 12])
+def test_the_level_that_is_said_is_the_coverage(n: int) -> None:
+    draws = np.random.default_rng(0).normal(size=(400, n))
+    found = [s.interval(x, resamples=499) for x in draws]
+    covered = np.mean([ci.low <= 0 <= ci.high for ci in found])
+    assert (
+        found[0].level - 0.06 < covered < found[0].level + 0.04
+    )  # BCa of 12 values is a little narrow
+
+
+def test_a_rounding_error_does_not_move_the_interval_of_few_seeds() -> None:
+    x = np.array([0.4313, -0.1935, 2.5684])
+    assert s.interval(x).low == pytest.approx(s.interval(x * (1 + 1e-9)).low, rel=1e-6)
+
+
+def test_wilcoxon_cannot_go_below_its_floor() -> None:
+    for n in (3, 5, 8):
+        assert s.wilcoxon(np.arange(1.0, n + 1)) == pytest.approx(s.smallest_p(n))
+    assert s.wilcoxon([0.0, 0.0]) == 1.0
+    assert math.isnan(s.wilcoxon([]))
+
+
+def test_holm_by_hand() -> None:
+    assert s.holm([0.01, 0.02, 0.03, 0.005]).tolist() == pytest.approx([0.03, 0.04, 0.04, 0.02])
+    with_gap = s.holm([0.01, math.nan, 0.9])
+    assert with_gap[0] == pytest.approx(0.02)
+    assert math.isnan(with_gap[1])
+    assert s.holm([]).size == 0
+
+
+def test_effect_size() -> None:
+    d = [1.0, 2.0, 3.0, 4.0]
+    assert s.effect_size(d) == pytest.approx(2.5 / np.std(d, ddof=1) * (1 - 3 / 11))
+    assert math.isnan(s.effect_size([1.0, 1.0, 1.0]))
+    assert math.isnan(s.effect_size([1.0, 2.0]))
+
+
+def test_compare_pairs_by_index_and_drops_unpaired_seeds() -> None:
+    scores = pd.DataFrame({"a": [1.0, 2.0, 3.0, np.nan], "b": [0.5, 1.0, 1.5, 9.0]})
+    row = s.compare(scores, {"ab": ("a", "b"), "ba": ("b", "a")}).set_index("comparison")
+    assert row.loc["ab", "n"] == 3
+    assert row.loc["ab", "difference"] == 1.0 == -row.loc["ba", "difference"]
+    assert row["p_holm"].tolist() == pytest.approx([0.5, 0.5])
+    with pytest.raises(InputError, match="no scores of 'c'"):
+        s.compare(scores, {"x": ("a", "c")})
+
+
+def test_friedman_ranks_and_says_when_data_sets_are_few() -> None:
+    rng = np.random.default_rng(0)
+    few = pd.DataFrame(rng.normal(size=(4, 3)) + np.arange(3), columns=list("abc"))
+    assert "fewer than 8" in s.friedman(few).warning
+    many = pd.DataFrame(rng.normal(size=(12, 4)) + 3 * np.arange(4), columns=list("abcd"))
+    many["e"] = np.nan
+    found = s.friedman(many)
+    assert (found.warning, found.left_out) == ("", ("e",))
+    assert found.mean_ranks["d"] == 1.0
+    own = stats.friedmanchisquare(*many[list("abcd")].to_numpy().T)
+    assert found.p == pytest.approx(own.pvalue)
+    # Demsar 2006, table 5: q(.05) = 2.569 for four methods
+    assert found.critical_difference == pytest.approx(2.569 * np.sqrt(4 * 5 / (6 * 12)), rel=1e-3)
+    rank, least = found.mean_ranks, found.critical_difference
+    assert rank["a"] - rank["d"] > least > rank["a"] - rank["b"]
+    with pytest.raises(InputError):
+        s.friedman(few.iloc[:1])
+
+
+def test_bad_level_is_refused() -> None:
+    with pytest.raises(InputError, match="level = 95"):
+        s.interval([1.0, 2.0, 3.0], level=95)

@@ -1,0 +1,162 @@
+"""A step in its other ways: modes, precision, torch.compile, memory layouts."""
+
+import shutil
+from functools import cache
+
+import pytest
+import torch
+
+from mtlstudy import InputError, RunConfig, fit, weighting
+from mtlstudy.bench.problems import make
+from mtlstudy.models.layers import MaxPool2x2
+from mtlstudy.training import modes, store
+from mtlstudy.training.loop import Training
+from mtlstudy.training.step import Step
+
+SMALL = {
+    "data": "synthetic",
+    "steps": 12,
+    "evaluations": 2,
+    "data_options": {"train": 150},
+    "weighting": "nash",
+}
+SIZES = {
+    "mlp": {"width": 16, "depth": 2, "batch": 20},
+    "transformer": {"width": 16, "depth": 1, "batch": 6, "length": 5},
+}
+
+
+@cache
+def trained(kind, name="nash", steps=3, **how):
+    """The weights of a small model after some steps, and the last weights of the tasks."""
+    problem = make(kind, 5, **SIZES[kind])
+    entry = weighting.get(name)
+    blocks = len(problem.model.shared_blocks()) if entry.per_block else 1
+    chosen = entry(5, blocks, entry.Options())
+    parameters = list(problem.model.parameters())
+    step = Step(problem.model, chosen, torch.optim.Adam(parameters, 1e-3, fused=True), **how)
+    for _ in range(steps):
+        _, _, used = step(problem.batch)
+    return torch.cat([p.detach().flatten() for p in parameters]), used.weights
+
+
+@pytest.mark.parametrize("kind", ["mlp", "transformer"])
+@pytest.mark.parametrize(
+    "how", [{"mode": "batched"}, {"mode": "chunked", "chunk": 2}, {"mode": "chunked", "chunk": 7}]
+)
+@pytest.mark.parametrize("name", ["nash", "block_nash", "config"])
+def test_every_mode_takes_the_same_step(kind, how, name):
+    within = 1e-5 if name == "config" else 1e-6
+    assert torch.allclose(trained(kind, name)[0], trained(kind, name, **how)[0], atol=within)
+
+
+@pytest.mark.parametrize("kind", ["mlp", "transformer"])
+def test_bfloat16_solves_the_same_game_nearly_and_exactly_in_float64(kind):
+    (p, a), (q, b) = trained(kind, steps=1), trained(kind, steps=1, precision="bfloat16")
+    assert p.dtype == q.dtype == torch.float32 and a.dtype == b.dtype == torch.float64
+    assert not torch.equal(a, b) and torch.allclose(a, b, rtol=0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_a_compiled_trunk_takes_the_same_step():
+    assert torch.allclose(trained("mlp")[0], trained("mlp", compile=True)[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["nash", "equal", "config"])
+def test_fused_and_plain_adam_agree_in_every_memory_layout(name):
+    """A CNN's kernels lie channels-last: a gradient in another layout would be added to the wrong
+    numbers."""
+    ends = []
+    for fused in (True, False):
+        config = RunConfig(data="multi_mnist", weighting=name, steps=3, batch_size=16)
+        state = Training(config, store.root() / "x")
+        kernels = [p for p in state.model.parameters() if p.ndim == 4]
+        assert any(not p.is_contiguous() for p in kernels)
+        state.train.optimiser = torch.optim.Adam(state.model.parameters(), 1e-3, fused=fused)
+        for _ in range(3):
+            state.advance(observe=False)
+        ends.append(torch.cat([p.detach().flatten() for p in state.model.parameters()]))
+    assert torch.allclose(*ends, atol=1e-6)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("sides", [(32, 32), (17, 21), (5, 4)])
+def test_maxima_are_the_same_with_and_without_gradients(sides, layout):
+    h = torch.randn(3, 5, *sides).contiguous(memory_format=layout)
+    h[0, 0, 0, 0] = float("nan")
+    with torch.no_grad():
+        quick = MaxPool2x2()(h)
+    exact = MaxPool2x2()(h)
+    assert torch.equal(quick.nan_to_num(9), exact.nan_to_num(9)) and int(quick.isnan().sum()) == 1
+    assert quick.stride() == exact.stride()
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_where_a_loss_is_not_finite_nothing_is_changed(fused):
+    problem = make("mlp", 2, width=8, depth=1, batch=6)
+    equal = weighting.get("equal")
+    optimiser = torch.optim.Adam(problem.model.parameters(), 0.1, fused=fused)
+    step = Step(problem.model, equal(2, 1, equal.Options()), optimiser)
+    step(problem.batch)
+    before = [p.clone() for p in problem.model.parameters()]
+    problem.batch.inputs[0] = float("inf")
+    step(problem.batch)
+    assert all(map(torch.equal, before, problem.model.parameters())) and int(step.diverged) == 1
+    problem.batch.inputs[0] = 0.0
+    step(problem.batch)
+    assert not all(map(torch.equal, before, problem.model.parameters()))
+    assert int(step.diverged) == 1  # the first one stays on record
+
+
+def test_the_mode_is_chosen_by_measurement_once_and_recorded(monkeypatch):
+    asked, choose = [], modes.choose
+    monkeypatch.setattr(modes, "choose", lambda *a: asked.append(a) or choose(*a))
+    run = fit(RunConfig(mode="auto", **SMALL), progress=False)
+    found = run.record["differentiation"]
+    assert len(asked) == 1 and found["mode"] in found["ms"]
+    assert set(found["ms"]) == {"sequential", "chunked", "batched"}
+    assert min(found["mb"].values()) > 0 and all(ms > 0 for ms in found["ms"].values())
+    fixed = fit(RunConfig(mode=found["mode"], **SMALL), progress=False)  # measuring changed nothing
+    assert fixed.digest == run.digest
+    equal = fit(RunConfig(mode="auto", **{**SMALL, "weighting": "equal"}), progress=False)
+    assert equal.record["differentiation"] == {"mode": "sequential"} and len(asked) == 1
+
+
+def test_a_resumed_run_keeps_the_mode_it_began_with(monkeypatch):
+    config = RunConfig(mode="auto", **SMALL)
+    chosen = {"mode": "batched", "ms": {"batched": 1.0}, "mb": {}}
+    monkeypatch.setattr(modes, "choose", lambda *_: chosen)
+    advance = Training.advance
+
+    def stop(self, observe):
+        if self.step == 8:
+            raise KeyboardInterrupt
+        return advance(self, observe)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Training, "advance", stop)
+        fit(config, progress=False)
+    monkeypatch.setattr(modes, "choose", lambda *_: pytest.fail("chosen twice"))
+    assert fit(config, progress=False).record["differentiation"]["mode"] == "batched"
+
+
+def test_the_memory_of_differentiation_is_bounded_or_refused():
+    state = Training(RunConfig(mode="auto", **SMALL), store.root() / "x")
+    batch = state.sampler.draw()
+    free = modes.choose(state.train, batch)
+    least, most = min(free["mb"].values()), max(free["mb"].values())
+    assert free["mb"]["sequential"] == least < most
+    assert modes.choose(state.train, batch, least * 1.001)["mode"] == "sequential"
+    with pytest.raises(InputError, match=r"memory_mb = 1e-06: the task gradients take"):
+        modes.choose(state.train, batch, 1e-6)
+
+
+def test_the_peak_is_that_of_the_tensors():
+    def work():
+        a = torch.ones(1_000_000)  # 4 MB
+        b = torch.cat([a, a])  # 8 MB more
+        del a
+        return b.sum()
+
+    assert modes.peak(work, torch.device("cpu")) == pytest.approx(12.0, rel=0.01)
