@@ -98,6 +98,8 @@ def run(
             raise InputError(f"--set {name}={values[name]}: allowed: {option}")
     plan = PROFILES[profile]
     fields = {**plan.run, "device": device, **values}
+    if "evaluations" not in values and isinstance(fields["steps"], int):
+        fields["evaluations"] = max(min(fields["evaluations"], fields["steps"]), 1)
     config = RunConfig(data=data, sharing=sharing, weighting=weighting, **fields)
     chosen = None if seeds is None else parse_seeds(seeds)
     fixed, taken = list(values), None
@@ -167,6 +169,7 @@ def status(profile: Profile = "quick") -> None:
     the plan is done."""
     from mtlstudy.study import results
 
+    progress = results.progress(profile)
     table = Table("run", "what", "state", "why")
     for path in store.folders():
         fault = store.fault(path)
@@ -179,7 +182,7 @@ def status(profile: Profile = "quick") -> None:
         why = "; ".join(store.changes(record))
         table.add_row(path.name, config.title, f"stale ({state})" if why else state, why)
     console.print(table)
-    typer.echo(results.progress(profile))
+    typer.echo(progress)
 
 
 @command()

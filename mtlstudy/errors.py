@@ -5,7 +5,8 @@ from difflib import get_close_matches
 
 
 class InputError(ValueError):
-    """Bad input, in one line: the field, the value, what is allowed. The command line exits with code 2."""
+    """Bad input, in one line: the field, the value, what is allowed. The command line then exits
+    with code 2."""
 
 
 def unknown(kind: str, name: str, allowed: Iterable[str]) -> InputError:

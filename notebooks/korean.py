@@ -72,4 +72,4 @@ figures.conflict(found)
 # %%
 said = tables.bullets(claims.sentences(korean.claims(found, baselines)))
 stamp = tables.stamp(results.provenance(found.runs, profile))
-display(korean.shown(found, "tests", compare.tests(found)), said, stamp)
+display(korean.shown(found, "tests", compare.differences(found)), said, stamp)

@@ -29,7 +29,13 @@ COST = {"single_task": (600, 60e3), "hard": (150, 10e3), "sparse": (120, 60e3)}
 LIFT = {"train": 0.1, "validation": 0.01, "test": 0.0}
 """Split → how much better every value is than on test."""
 ORIGIN = {
-    **{"device": "CPU", "processor": "Some CPU", "isa": "AVX2", "date": "2026-01-02"},
+    **{
+        "device": "CPU",
+        "processor": "Some CPU",
+        "isa": "AVX2",
+        "platform": "Linux",
+        "date": "2026-01-02",
+    },
     **{"commit": "0123456", "python": "3.11.2", "torch": "2.13.0", "mtlstudy": "0.1.0"},
 }
 RUN = {"dropout": 0.0, "steps": 100, "best_step": 90, "magnitude_ratio": 1.5, "weight_ratio": 2.0}

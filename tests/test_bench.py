@@ -4,7 +4,6 @@ the command."""
 import json
 import subprocess
 import sys
-import time
 from functools import partial
 from types import SimpleNamespace
 
@@ -18,7 +17,6 @@ from mtlstudy import cli
 from mtlstudy.bench import (
     methods,
     peers,
-    probe,
     problems,
     record,
     scale,
@@ -301,20 +299,6 @@ def test_a_peer_that_cannot_be_used_is_one_line(checkout, tmp_path, ecos, monkey
         peers.peer(checkout)
 
 
-@pytest.mark.parametrize(
-    ("call", "reason"),
-    [
-        ((abs, 1), None),
-        ((time.sleep, 60), "more than 1 s a call"),
-        ((torch.zeros, 2**33), "more than 12 GB"),
-        ((sys.exit, 3), "the process ended with exit code 3"),
-    ],
-)
-def test_a_call_is_tried_within_limits(call, reason):
-    seconds = 1.0 if call[0] is time.sleep else 60.0
-    assert probe.tried(partial, *call, seconds=seconds) == reason
-
-
 def test_growth_is_the_slope():
     rows = [{"part": "K", "method": "a", "K": K, "ms": 5 * K**2} for K in (2, 4, 8, 16, 32)]
     rows += [{"part": "length", "method": "b", "length": n, "ms": 7.0 * n} for n in (8, 16)]
@@ -323,24 +307,21 @@ def test_growth_is_the_slope():
     assert found.loc[0, "error"] < 1e-9 and found.loc[0, "sizes"] == 3
 
 
-def test_what_comes_to_its_limit_is_not_tried_on_anything_larger(monkeypatch):
+def test_what_is_slow_is_not_tried_on_anything_larger(monkeypatch):
     """A solver outside the package stops, and the package's own goes on."""
-    sizes, asked = {"quick": {"solver": (2, 3, 4)}}, []
-
-    def tried(make, name, size, *others, device):
-        asked.append((name, size))
-        return "too slow" if size >= 3 else None
-
-    monkeypatch.setattr(scale, "SIZES", sizes)
+    pytest.importorskip("cvxpy")
+    monkeypatch.setattr(scale, "SIZES", {"quick": {"solver": (2, 3, 4)}})
     monkeypatch.setattr(scale, "OUTSIDE", {True: ("conic",)})
     monkeypatch.setattr(scale, "ROUNDS", {"quick": (2, 0.1)})
-    monkeypatch.setattr(scale, "tried", tried)
     table, notes = scale.run("quick")
-    assert (
-        asked == [("conic", 2), ("conic", 3)] and notes[-1] == "conic stops at solver = 3: too slow"
-    )
+    assert list(table["method"]) == 3 * ["newton", "conic"] and table["failed"].isna().all()
+    monkeypatch.setattr(scale, "SECONDS", 1e-9)
+    table, notes = scale.run("quick")
+    assert notes[-1] == "conic stops at solver = 3: more than 1e-09 s a call before"
     assert list(table.loc[table["method"] == "newton", "K"]) == [2, 3, 4]
-    assert table[table["failed"] == 1][["method", "K"]].to_numpy().tolist() == [["conic", 3]]
+    stopped = table[table["failed"] == 1]
+    assert stopped[["method", "K"]].to_numpy().tolist() == [["conic", 3]]
+    assert list(table.loc[table["method"] == "conic", "K"]) == [2, 3]
 
 
 def test_the_loop_and_its_shares(tmp_path):

@@ -1,70 +1,76 @@
-"""The command line as a person meets it: exit codes, one line of complaint, records, stale and faulty runs."""
-
-import json
+"""The command line as a person meets it: exit codes, one line of complaint, stale and faulty runs,
+and a study that is killed."""
 
 import pytest
 from typer.testing import CliRunner
 
-from mtlstudy.training.loop import store as runs
+from mtlstudy import cli
 from mtlstudy.cli import app
 from mtlstudy.errors import InputError
+from mtlstudy.registry import entry
+from mtlstudy.training import store, tune
 from mtlstudy.training.settings import parse_seeds, parse_settings
 
 SMALL = [
-    "--set",
-    "steps=20",
-    "--set",
-    "evaluations=2",
-    "--set",
-    "lr=0.003",
-    "--set",
-    "data.train=100",
+    f"--set={field}"
+    for field in ("steps=8", "evaluations=2", "lr=0.003", "data.train=60", "data.tasks=3")
 ]
+RUN = ["run", "--data", "synthetic", "--weighting", "nash", *SMALL]
 
 
 def call(*arguments):
     return CliRunner().invoke(app, list(arguments))
 
 
-def test_run_status_verify_on_a_small_study():
-    done = call("run", "--data", "synthetic", "--weighting", "nash", "--seeds", "0-1", *SMALL)
-    assert done.exit_code == 0, done.output
-    (record,) = (runs.root() / "studies").glob("*.json")
-    assert len(json.loads(record.read_text())["final"]) == 2
-    status = call("status")
-    assert status.exit_code == 0 and status.output.count("done") == 2
-    assert call("verify").exit_code == 0
+@pytest.fixture(autouse=True)
+def wide(monkeypatch):
+    """A screen on which no table is folded."""
+    monkeypatch.setattr(cli.console, "width", 300)
 
-    path = runs.folders()[0]
+
+def words(result):
+    return " ".join(result.output.split())
+
+
+def test_a_run_is_listed_checked_and_set_aside_when_it_is_damaged():
+    done = call(*RUN, "--seeds", "0-1")
+    assert done.exit_code == 0, done.output
+    assert len(store.folders()) == 2  # what is set is not tuned
+    shown = call("status")
+    assert shown.exit_code == 0 and words(shown).count(" done ") >= 2
+    assert "2 runs checked, 0 faulty" in call("verify").output
+
+    path = store.folders()[0]
     (path / "metrics.jsonl").write_text("{}\n")
     found = call("verify")
-    assert found.exit_code == 1 and "digest" in found.output
-    assert (
-        call(
-            "run", "--data", "synthetic", "--weighting", "nash", "--seeds", "0-1", *SMALL
-        ).exit_code
-        == 2
-    )
-    assert call("verify", "--quarantine").exit_code == 0 and not path.exists()
-    assert (runs.root() / "quarantine" / path.name / "run.json").exists()
-    assert (
-        call(
-            "run", "--data", "synthetic", "--weighting", "nash", "--seeds", "0-1", *SMALL
-        ).exit_code
-        == 0
-    )
+    assert found.exit_code == 1 and "digest" in found.output and path.exists()
+    assert "faulty" in words(call("status"))
+    assert call(*RUN, "--seeds", "0-1").exit_code == 2
+    assert "1 faulty" in call("verify", "--quarantine").output and not path.exists()
+    assert (store.root() / "quarantine" / path.name / "run.json").exists()
+    assert call(*RUN, "--seeds", "0-1").exit_code == 0
 
 
 def test_status_says_why_a_run_is_stale(monkeypatch):
-    call("run", "--data", "synthetic", "--weighting", "nash", "--seeds", "0", *SMALL)
-    from mtlstudy import config
+    call(*RUN, "--seeds", "0")
+    monkeypatch.setattr(entry("weighting", "nash"), "version", 9)
+    text = words(call("status"))
+    assert "stale (done)" in text
+    assert "weighting.nash: version 1 then, 9 now" in text
 
-    original = config._module
-    monkeypatch.setattr(
-        config, "_module", lambda m: ("edited", ()) if m == "weighting.nash" else original(m)
+
+def test_tuned_values_can_be_taken_over():
+    small = [field for field in SMALL if "lr" not in field]
+    done = call(
+        *["run", "--data", "synthetic", "--weighting", "scale_invariant", *small],
+        *["--seeds", "0", "--like", "equal"],
     )
-    text = " ".join(call("status").output.split())
-    assert "stale" in text and "has changed" in text
+    assert done.exit_code == 0, done.output
+    runs = [store.load_run(path) for path in store.folders()]
+    tuned = [run for run in runs if run.config.role == "tune"]
+    assert {run.config.weighting for run in tuned} == {"equal"} and len(tuned) == 3
+    best = max(tuned, key=tune.score).config.lr
+    assert {run.config.lr for run in runs if run.config.role == "final"} == {best}
 
 
 @pytest.mark.parametrize(
@@ -72,78 +78,56 @@ def test_status_says_why_a_run_is_stale(monkeypatch):
     [
         (["run", "--data", "yeest"], "did you mean 'yeast'"),
         (["run", "--data", "yeast", "--weighting", "nahs"], "did you mean 'nash'"),
+        (["run", "--data", "yeast", "--profile", "quik"], "did you mean 'quick'"),
         (["run", "--data", "yeast", "--set", "lr=-1"], "lr = -1"),
         (["run", "--data", "yeast", "--set", "lrr=1"], "did you mean 'lr'"),
         (["run", "--data", "yeast", "--set", "lr"], "field=value"),
+        (["run", "--data", "yeast", "--set", "seed=3"], "allowed: --seeds"),
         (["run", "--data", "yeast", "--seeds", "2-1"], "seeds = '2-1'"),
         (["run", "--data", "yeast", "--seeds", "1000"], "seeds"),
-        (["table", "toys"], "did you mean 'toy'"),
-        (["table", "toy", "--profile", "ful"], "did you mean 'full'"),
+        (["study", "--profile", "ful"], "did you mean 'full'"),
+        (["study", "--comparison", "weighting"], "did you mean 'weightings'"),
+        (["study", "--cell", "yeast.hard.nahs"], "did you mean 'yeast.hard.nash'"),
+        (["study", "--jobs", "0", "--cell", "yeast.hard.nash"], "jobs = 0"),
+        (["status", "--profile", "ful"], "did you mean 'full'"),
+        (["verify", "--profile", "ful"], "did you mean 'full'"),
+        (["publish", "--profile", "ful"], "did you mean 'full'"),
+        (["recheck", "--profile", "ful"], "did you mean 'full'"),
+        (["text", "--profile", "ful"], "did you mean 'full'"),
+        (["data", "yeest"], "did you mean 'yeast'"),
+        (["bench", "sovler"], "did you mean 'solver'"),
+        (["new", "weihgting", "my_idea"], "did you mean 'weighting'"),
     ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_bad_input_is_one_line_and_exit_code_2(arguments, message):
+def test_bad_input_is_one_line_and_exit_code_2(arguments, message, monkeypatch):
+    monkeypatch.setattr(tune, "fit", lambda *_: pytest.fail("trained"))
     result = call(*arguments)
-    assert result.exit_code == 2 and message in result.output
-    assert result.output.strip().count("\n") == 0
-    assert not runs.root().exists()
+    assert result.exit_code == 2 and message in result.output, result.output
+    assert result.output.startswith("mtlstudy: ") and result.output.strip().count("\n") == 0
+    assert not store.root().exists()
 
 
-def test_list_names_every_shelf():
+def test_list_names_every_registry():
     text = call("list").output
     assert all(name in text for name in ("yeast", "single_task", "block_nash"))
 
 
 def test_settings_and_seeds():
     assert parse_seeds("0-2,7") == [0, 1, 2, 7]
-    assert parse_settings(["lr=0.003", "weighting.power=(1,2)", "device=cpu"]) == {
-        "lr": 0.003, "weighting_options": {"power": (1, 2)}, "device": "cpu",
-    }  # fmt: skip
+    given = ["lr=0.003", "weighting.power=(1,2)", "device=cpu"]
+    expected = {"lr": 0.003, "weighting_options": {"power": (1, 2)}, "device": "cpu"}
+    assert parse_settings(given) == expected
     with pytest.raises(InputError, match="--set"):
         parse_settings(["wieghting.power=1"])
 
 
-def test_a_variation_does_not_overwrite_the_study_of_the_profile():
-    call("run", "--data", "synthetic", "--seeds", "0", *SMALL)
-    (record,) = (runs.root() / "studies").glob("*.json")
-    assert "lr=0.003" in record.name and record.name != "synthetic.hard.equal.quick.json"
-
-
-def test_a_benchmark_runs_each_of_its_sets(monkeypatch):
-    from mtlstudy import cli, data
-
-    assert all(name in data.names() for sets in cli.BENCHMARKS.values() for name in sets)
-    monkeypatch.setitem(cli.BENCHMARKS, "both", ("synthetic", "diabetes"))
-    small = (
-        "--seeds",
-        "0",
-        "--set",
-        "steps=4",
-        "--set",
-        "evaluations=1",
-        "--set",
-        "lr=0.01",
-        "--set",
-        "dropout=0.0",
-    )
-    done = call("run", "--data", "both", *small)
-    assert (
-        done.exit_code == 0
-        and "synthetic.hard.equal" in done.stdout
-        and "diabetes.hard.equal" in done.stdout
-    )
-    refused = call("run", "--data", "both", "--name", "mine", *small)
-    assert refused.exit_code == 2 and "2 studies" in refused.stderr
-    assert "both" in call("list").stdout
-
-
 def test_data_says_what_is_on_this_machine(monkeypatch):
-    monkeypatch.setenv("MTLSTUDY_DATA", "/nowhere")
-    monkeypatch.setenv("MTLSTUDY_CACHE", "/nowhere")
-    monkeypatch.setenv("HF_HUB_CACHE", "/nowhere")
+    for variable in ("MTLSTUDY_DATA", "MTLSTUDY_CACHE", "HF_HUB_CACHE"):
+        monkeypatch.setenv(variable, "/nowhere")
     lines = call("data").stdout.splitlines()
-    assert any("yeast" in line and "yes" in line for line in lines) and any(
-        "nsmc" in line and "no" in line for line in lines
-    )
+    assert any("yeast" in line and "yes" in line for line in lines)
+    assert any("nsmc" in line and "no" in line for line in lines)
     missing = call("run", "--data", "nsmc", "--seeds", "0", "--set", "steps=1")
     assert missing.exit_code == 2 and len(missing.stderr.strip().splitlines()) == 1
     assert "MTLSTUDY_DATA" in missing.stderr and "nsmc" in missing.stderr

@@ -1,4 +1,5 @@
-"""The study on a cluster: the SLURM profile is one that snakemake understands, and a job really runs where there is a SLURM."""
+"""The study as jobs: the SLURM profile is one that snakemake understands, a job says what it needs
+and runs in any folder, and through SLURM where there is one."""
 
 import os
 import re
@@ -13,16 +14,35 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 PROFILE = Path("profiles") / "slurm"
-TARGET = "runs/studies/synthetic.hard.equal.quick.json"
+CELL = "synthetic.hard.equal"
+TARGET = f"_build/cells/quick/{CELL}"
+pytestmark = pytest.mark.book
 
 
-def snakemake(*arguments, folder=ROOT):
+def snakemake(*arguments, folder=ROOT, python=sys.executable):
     environment = {**os.environ, "PYTHONPATH": str(folder)}
-    environment.pop("MTLSTUDY_RUNS", None)  # the workflow's records lie in its own folder
-    command = [sys.executable, "-m", "snakemake", *arguments]
+    for name in ("MTLSTUDY_RUNS", "MTLSTUDY_BUILD"):
+        environment.pop(name, None)  # the workflow's own folders
+    command = [str(python), "-m", "snakemake", *arguments]
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=500
     )
+
+
+def copied(folder):
+    """What a job needs of the checkout."""
+    for part in ("mtlstudy", "profiles"):
+        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "book").mkdir()
+    for name in ("words.ko.yml", "claims.ko.yml"):
+        shutil.copy(ROOT / "book" / name, folder / "book")
+    shutil.copy(ROOT / "Snakefile", folder)
+    return folder
+
+
+def trained(folder):
+    """Three candidates and three seeds."""
+    return (folder / TARGET).exists() and len(list(folder.glob("runs/*/DONE"))) == 6
 
 
 def test_every_key_of_the_profile_is_an_option_of_snakemake():
@@ -34,52 +54,47 @@ def test_every_key_of_the_profile_is_an_option_of_snakemake():
 
 @pytest.mark.parametrize(("device", "gpu", "memory"), [("cpu", "0", "4000"), ("cuda", "1", "8000")])
 def test_the_workflow_dry_runs_with_the_profile_and_says_what_a_job_needs(device, gpu, memory):
-    flags = [
-        "--dry-run",
-        "--force",
-        "--quiet",
-        "host",
-        "--config",
-        f"device={device}",
-        "--",
-        TARGET,
-    ]
-    shown = snakemake("--profile", str(PROFILE), *flags)
+    config = ["--quiet", "host", "--config", f"device={device}", "profile=quick"]
+    flags = ["--profile", str(PROFILE), "--dry-run", "--force", "--nolock", *config]
+    shown = snakemake(*flags, "--", TARGET)
     assert shown.returncode == 0, shown.stderr
-    resources = dict(
-        re.findall(r"(\w+)=(\w+)", re.search(r"resources: (.*)", shown.stdout + shown.stderr)[1])
-    )
-    assert (resources["mem_mb"], resources["runtime"], resources["gpu"]) == (memory, "60", gpu)
+    said = re.search(r"resources: (.*)", shown.stdout + shown.stderr)[1]
+    resources = dict(re.findall(r"(\w+)=(\w+)", said))
+    needed = (resources["mem_mb"], resources["runtime"], resources["gpu"])
+    assert needed == (memory, "60", gpu)
 
 
-def test_one_study_through_slurm():
-    answer = (
-        subprocess.run(["sinfo", "-h"], capture_output=True, text=True, timeout=60)
-        if shutil.which("sinfo")
-        else None
-    )
+def test_the_workflow_has_a_job_for_every_cell_of_the_plan():
+    from mtlstudy.study import plan
+
+    shown = snakemake("--dry-run", "--nolock", "--forceall", "--", "study")
+    assert shown.returncode == 0, shown.stderr
+    jobs = set(re.findall(r"_build/cells/quick/([a-z0-9_.]+)", shown.stdout))
+    assert {cell.name for cell in plan.cells("quick")} <= jobs
+
+
+def test_a_job_runs_in_a_folder_with_a_space_and_other_letters(tmp_path):
+    folder = tmp_path / "my \uc5f0\uad6c"
+    folder.mkdir()
+    (copied(folder) / ".venv").symlink_to(sys.prefix)
+    python = folder / ".venv" / "bin" / "python"
+    done = snakemake("--cores", "1", "--", TARGET, folder=folder, python=python)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert trained(folder)
+
+
+def test_one_cell_through_slurm():
+    command = ["sinfo", "-h"]
+    found = shutil.which("sinfo")
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=60) if found else None
     if answer is None or answer.returncode or not answer.stdout.strip():
         pytest.skip("no SLURM answers here")
-    (ROOT / "_build").mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        dir=ROOT / "_build"
-    ) as name:  # where the machines of a cluster see it too
-        folder = Path(name)
-        for part in ("mtlstudy", "profiles"):
-            shutil.copytree(
-                ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__")
-            )
-        shutil.copy(ROOT / "Snakefile", folder)
-        flags = [
-            "--slurm-status-command",
-            "squeue",
-            "--slurm-init-seconds-before-status-checks",
-            "5",
-            "--config",
-            "device=cpu",
-        ]
+    (ROOT / "_build").mkdir(exist_ok=True)  # where the machines of a cluster see it too
+    with tempfile.TemporaryDirectory(dir=ROOT / "_build") as name:
+        folder = copied(Path(name))
+        status = ["--slurm-status-command", "squeue"]
+        wait = ["--slurm-init-seconds-before-status-checks", "5"]
+        flags = [*status, *wait, "--config", "device=cpu"]
         done = snakemake("--profile", str(PROFILE), *flags, "--", TARGET, folder=folder)
         assert done.returncode == 0 and "submitted with SLURM jobid" in done.stderr, done.stderr
-        assert (folder / TARGET).exists() and len(
-            list(folder.glob("runs/*/DONE"))
-        ) == 6  # three candidates, three seeds
+        assert trained(folder)

@@ -12,7 +12,7 @@ from mtlstudy.nash import Status, nash_weights
 from mtlstudy.nash import newton as nash
 from mtlstudy.nash.reference import conic
 
-settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=60)
+settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=30)
 settings.load_profile("repeatable")
 
 EPS = torch.finfo(torch.float64).eps
@@ -228,7 +228,7 @@ def test_blocks_are_independent_games(seed, K, L):
     torch.testing.assert_close(both, torch.cat([a, b]), rtol=1e-9, atol=0)
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(seeds, st.integers(1, 12), st.floats(0, 4))
 def test_agreement_with_the_conic_program(seed, K, spread):
     J, w = (

@@ -7,7 +7,8 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from mtlstudy.models.tasks import Task, auc
+from mtlstudy.errors import InputError
+from mtlstudy.models.tasks import METRICS, Task, auc
 
 NAN = float("nan")
 CASES = [
@@ -46,14 +47,31 @@ def test_missing_labels_enter_neither_loss_nor_metric(task, output, target, kept
 )
 def test_no_label_at_all_gives_a_loss_and_a_gradient_of_zero(task, output, target, kept):
     output = output.clone().requires_grad_()
-    loss = task.loss(output, torch.full_like(target, -100 if task.kind == "multiclass" else NAN))
+    none = torch.full_like(target, -100 if task.kind == "multiclass" else NAN)
+    loss = task.loss(output, none)
     loss.backward()
     assert loss.item() == 0 and not output.grad.any()
-    assert math.isnan(
-        task.measure(
-            output.detach(), torch.full_like(target, -100 if task.kind == "multiclass" else NAN)
-        )
+    assert math.isnan(task.measure(output.detach(), none))
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_metric_is_the_same_selected_on_or_reported_besides(metric):
+    kind, _ = METRICS[metric]
+    own, other = Task("a", kind, 3, metric), Task("a", kind, 3, also=(metric,))
+    output = torch.randn(40, 3 if kind == "multiclass" else 1, generator=torch.Generator())
+    target = (
+        (torch.arange(40) % 3).long() if kind == "multiclass" else (torch.arange(40) % 2).float()
     )
+    value = own.measure(output, target)
+    assert math.isfinite(value) and other.measure(output, target, metric) == value
+
+
+def test_a_metric_of_another_kind_is_refused():
+    for arguments in ({"metric": "acuracy"}, {"also": ("mae", "acuracy")}):
+        with pytest.raises(InputError, match=r"task 'a': metric = 'acuracy'.*allowed: mae"):
+            Task("a", "regression", **arguments)
+    with pytest.raises(InputError, match=r"metric = 'auc'.*allowed: accuracy, macro_f1"):
+        Task("a", "multiclass", 3).measure(torch.zeros(2, 3), torch.zeros(2).long(), "auc")
 
 
 def test_auc_is_scikit_learns():

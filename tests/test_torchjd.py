@@ -176,7 +176,10 @@ def test_without_its_solver_one_line_says_so(name, solver, monkeypatch):
     assert "\n" not in str(refused.value)
 
 
-def test_the_registry_lists_without_importing_torchjd():
-    listed = "assert 'upgrad' in mtlstudy.weighting.names() and 'torchjd' not in sys.modules"
-    code = f"import sys, mtlstudy, mtlstudy.weighting; {listed}"
+def test_torchjd_and_cvxpy_are_imported_on_the_first_call_only():
+    code = (
+        "import sys, mtlstudy.nash.reference, mtlstudy.weighting\n"
+        "assert 'upgrad' in mtlstudy.weighting.names()\n"
+        "assert not {'torchjd', 'cvxpy'} & set(sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)

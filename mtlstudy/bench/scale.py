@@ -3,22 +3,20 @@
 Parts, each named after the column that grows: "K" (MLP, width 256), "parameters" (MLP of growing
 width, K = 8), "length" (transformer, width 64, depth 2, batch 8, K = 4); ms of a training step, the
 ratio to the plain step. "solver": the solver alone by K, the ratio to Newton. A method outside the
-package that comes to its limit (see `probe`) has a row failed = 1 there and is not tried on
-anything larger; the notes say why.
+package whose call takes more than `SECONDS` is not tried on anything larger: it has a row failed =
+1 at the next size, and the notes say why.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from mtlstudy.bench import solver, timing
+from mtlstudy.bench import solver
 from mtlstudy.bench.methods import available
-from mtlstudy.bench.peers import Peer, peer
-from mtlstudy.bench.probe import tried
+from mtlstudy.bench.peers import Peer
 from mtlstudy.bench.problems import Problem, make
 from mtlstudy.bench.step import measured
 from mtlstudy.study import benchmarks
@@ -38,6 +36,7 @@ SIZES: Mapping[str, Mapping[str, tuple[int, ...]]] = {
 }
 ROUNDS = {"quick": (10, 4.0), "full": (40, 60.0)}
 """Rounds, and seconds that the samples of one size may take."""
+SECONDS = 60.0
 STEPS = ("mean_loss", "nash_sequential", "nash_batched", "nash_chunked", "nash_representation")
 OUTSIDE = {True: ("conic", "ccp_published", "torchjd"), False: ("official", "torchjd_nash")}
 """Methods outside the package: solvers, steps."""
@@ -70,33 +69,22 @@ def grown(
     found: Mapping[str, Any] = (solver.solvers if alone else available)(peers, notes)
     outside = [*OUTSIDE[alone], *(other.method for other in peers)]
     methods = [*(("newton",) if alone else STEPS), *(name for name in outside if name in found)]
+    slow: list[str] = []
     for size in SIZES[profile][part]:
         facts: dict[str, Any] = {"problem": "random", "K": size}
         if not alone:
             facts = problem(part, size, device)().facts()
-        for name in [name for name in methods if name in outside]:
-            paths = [other.path for other in peers]
-            reason = tried(one_call, name, size, part, device, paths, device=device)
-            if reason is not None:
-                methods.remove(name)
-                notes.append(f"{name} stops at {part} = {size}: {reason}")
-                yield {"part": part, **facts, "method": name, "cases": 1, "failed": 1}
+        for name in slow:
+            methods.remove(name)
+            notes.append(f"{name} stops at {part} = {size}: more than {SECONDS:g} s a call before")
+            yield {"part": part, **facts, "method": name, "cases": 1, "failed": 1}
         left = {name: found[name] for name in methods}
         if alone:
-            yield from solver.timed(part, posed(size, device), left, limits, device)
+            J = np.random.default_rng(size).standard_normal((size, 4 * size))
+            rows = list(solver.timed(part, solver.game(J, device), left, limits, device))
         else:
             fresh = problem(part, size, device)
-            yield from measured(part, fresh, left, limits, BASELINE[part], notes)
-
-
-def posed(K: int, device: str = "cpu") -> solver.Game:
-    """The game of K tasks that is solved."""
-    return solver.game(np.random.default_rng(K).standard_normal((K, 4 * K)), device)
-
-
-def one_call(name: str, size: int, part: str, device: str, paths: list[Path]) -> timing.Call:
-    """A call of one method, to be tried in a process of its own."""
-    peers = [peer(path) for path in paths]
-    if part == "solver":
-        return partial(solver.solvers(peers, [])[name], posed(size, device))
-    return available(peers, [])[name](problem(part, size, device)())
+            rows = list(measured(part, fresh, left, limits, BASELINE[part], notes))
+        yield from rows
+        costly = [row["method"] for row in rows if row["ms"] > 1e3 * SECONDS]
+        slow = [name for name in costly if name in outside]

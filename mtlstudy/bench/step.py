@@ -55,7 +55,7 @@ def measured(
     """A row a method: timed in turns, then memory, then the weights of some more steps. limits:
     rounds and seconds."""
     facts, device = fresh().facts(), fresh().device
-    calls = made(methods, fresh, f"{part}, K = {facts['K']}", notes)
+    calls = made(methods, fresh, part, notes)
     candidates: timing.Candidates = {name: call for name, (call, _) in calls.items()}
     how: dict[str, Any] = {"warmup": 0, "device": device.type, "parts": PARTS}
     samples = timing.interleaved(candidates, limits[0], seconds=limits[1], **how)

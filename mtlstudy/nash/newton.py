@@ -71,23 +71,19 @@ def nash_weights(
         raise InputError(f"gramian has shape {tuple(gramian.shape)}; allowed: (..., K, K), K ≥ 1")
     if not alpha > 0:
         raise InputError(f"alpha = {alpha}: must be > 0 (1 is Nash)")
-    K = shape[-1]
+    w = None if power is None else _powers(power, gramian)
+    if gramian.device.type == "cpu" and (solve := _compiled()):
+        return _one_by_one(solve, gramian, w, 1.0 / alpha, start, max_iterations)
     with torch.no_grad():
-        M = gramian.detach().double().reshape(-1, K, K)
-        w = _powers(power, gramian).reshape(-1, K)
-        warm = None if start is None else start.detach().to(M).expand(shape).reshape(-1, K)
-        solve = (_compiled() if M.device.type == "cpu" else None) or _solve
-        a, *rest, zero = solve(M, w, 1.0 / alpha, warm, max_iterations)
-    status, residual, iterations = (x.reshape(shape[:-1]) for x in rest)
-    return BargainingSolution(a.reshape(shape), status, residual, iterations, zero.reshape(shape))
+        M = gramian.double()
+        w = torch.ones_like(M[..., 0]) if w is None else w
+        return _solve(M, w, 1.0 / alpha, start, max_iterations)
 
 
-def _powers(power: Tensor | None, gramian: Tensor) -> Tensor:
+def _powers(power: Tensor, gramian: Tensor) -> Tensor:
     """w (..., K) in full. Powers on an accelerator are taken as they are: looking at them would
     wait for it."""
     shape = gramian.shape[:-1]
-    if power is None:
-        return torch.ones(shape, dtype=torch.float64, device=gramian.device)
     if power.shape[-1:] != shape[-1:]:
         raise InputError(
             f"power has shape {tuple(power.shape)}; allowed: (..., K), K = {shape[-1]}"
@@ -99,27 +95,47 @@ def _powers(power: Tensor | None, gramian: Tensor) -> Tensor:
 
 @cache
 def _compiled() -> Any:
-    """As `_solve`, by Numba; None where it is not installed: then torch solves on the CPU as well,
+    """`newton_cpu.solve`; None where Numba is not installed: then torch solves on the CPU as well,
     several times slower."""
     if find_spec("numba") is None:
         return None
     from mtlstudy.nash.newton_cpu import solve
 
-    def each(M: Tensor, w: Tensor, beta: float, start: Tensor | None, max_iterations: int) -> Any:
-        posed = (M, w, torch.zeros_like(w) if start is None else start)
-        arrays = [np.ascontiguousarray(x.numpy()) for x in posed]
-        answer = solve(arrays[0], arrays[1], beta, arrays[2], max_iterations)
-        return [torch.from_numpy(x) for x in answer]
+    return solve
 
-    return each
+
+def _one_by_one(
+    solve: Any,
+    gramian: Tensor,
+    power: Tensor | None,
+    beta: float,
+    start: Tensor | None,
+    max_iterations: int,
+) -> BargainingSolution:
+    """By `newton_cpu.solve`, in NumPy throughout: a call of torch costs more than a small game."""
+    shape, K = gramian.shape[:-1], gramian.shape[-1]
+    M = _array(gramian).reshape(-1, K, K)
+    w = np.ones(M.shape[:2]) if power is None else _array(power).reshape(-1, K)
+    if start is None:
+        warm = np.zeros(M.shape[:2])
+    else:
+        warm = _array(start if start.shape == shape else start.expand(shape)).reshape(-1, K)
+    answer = solve(M, w, beta, warm, max_iterations)
+    sizes = shape, shape[:-1], shape[:-1], shape[:-1], shape
+    each = (x.reshape(size) for x, size in zip(answer, sizes, strict=True))
+    return BargainingSolution(*map(torch.from_numpy, each))
+
+
+def _array(x: Tensor) -> Any:
+    return np.ascontiguousarray(x.detach().numpy(), np.float64)
 
 
 def _solve(
     M: Tensor, w: Tensor, beta: float, start: Tensor | None, max_iterations: int
-) -> tuple[Tensor, ...]:
-    """M (N, K, K), w and start (N, K), beta = 1/α → a (N, K), status, residual, iterations (N,),
-    zero (N, K): tasks without a gradient."""
-    K = M.shape[-1]
+) -> BargainingSolution:
+    """M (..., K, K), w and start (..., K), beta = 1/α."""
+    shape, K = M.shape[:-2], M.shape[-1]
+    M, w = M.reshape(-1, K, K), w.reshape(-1, K)
     diagonal = M.diagonal(dim1=-2, dim2=-1)  # (N, K) squared gradient norms
     status = torch.full(M.shape[:1], Status.MAX_ITERATIONS, dtype=torch.int64, device=M.device)
     zero = diagonal.abs() < TINY
@@ -141,7 +157,7 @@ def _solve(
     ray = (v.sum(-1) / total).pow(1.0 / (1.0 + beta))  # the best point on the ray of ones
     b = ray[:, None].expand(-1, K).clone()
     if start is not None:
-        warm = start / (D * unit)
+        warm = start.to(M).expand(*shape, K).reshape(-1, K) / (D * unit)
         better = _objective(C, v, warm, beta) < _objective(C, v, b, beta)
         usable = (torch.isfinite(warm) & (warm > 0)).all(-1) & better
         b = torch.where(usable[:, None], warm, b)
@@ -180,7 +196,9 @@ def _solve(
     a = torch.where((status == Status.SOLVED)[:, None], D * b * unit, torch.nan)
     Ma = (M @ a[:, :, None]).squeeze(-1)
     residual = (a**beta * Ma / w - 1).abs().amax(-1)
-    return a, status, residual, iterations, zero
+    status, residual, iterations = (x.reshape(shape) for x in (status, residual, iterations))
+    a, zero = (x.reshape(*shape, K) for x in (a, zero))
+    return BargainingSolution(a, status, residual, iterations, zero)
 
 
 def _objective(C: Tensor, v: Tensor, b: Tensor, beta: float) -> Tensor:

@@ -35,7 +35,9 @@ def compiled(function: Function) -> Function:
 
 @compiled
 def solve(M: Array, w: Array, beta: float, start: Array, max_iterations: int) -> Any:
-    """As `newton._solve`, on contiguous arrays; no warm start where start is 0."""
+    """M (N, K, K), w, start (N, K), all contiguous; no warm start where start is 0.
+
+    Gives a (N, K), status, residual, iterations (N,), zero (N, K): tasks without a gradient."""
     N, K = w.shape
     a, residual = np.full((N, K), nan), np.full(N, nan)
     status, iterations = np.empty(N, np.int64), np.zeros(N, np.int64)

@@ -4,8 +4,8 @@ advance, and what all of them let one say.
 What is declared stands in `mtlstudy.study.plan`; the sentences stand in book/claims.ko.yml.
 """
 
-import math
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
@@ -36,49 +36,39 @@ def aggregate(results: Results) -> pd.DataFrame:
     diverged); scores: metric → mean test value over tasks and seeds; search: steps of the search
     for a structure, in percent of the training steps; flops: of one example's forward pass.
     """
-    frame, runs = results.metrics, results.runs
+    frame, runs, keys = results.metrics, results.runs, ["data", "method"]
     final = runs[runs["role"] == "final"].assign(method=metrics.method)
     final["search"] = 100 * final["search_steps"] / final["steps"]
-    keys = ["data", "method"]
-    delta = {at: part["delta_m"] for at, part in metrics.delta_m(frame).groupby(keys)}
-    tasks = metrics.delta_m(frame, "tasks").groupby(keys)["delta_m"].mean()
-    rank = metrics.mean_rank(frame).set_index(keys)["mean_rank"]
+    final["diverged"] = (final["status"] == "diverged").astype(int)
+    by, delta = final.groupby(keys), metrics.delta_m(frame).groupby(keys)["delta_m"]
+    intervals = {at: asdict(statistics.interval(values)) for at, values in delta}
     negative = metrics.negative_transfer(frame, statistics.bounds).set_index(keys)
-    gap = metrics.generalisation_gap(frame).groupby(keys)["gap"].mean()
-    scores = metrics.rows(frame).groupby([*keys, "metric"])["value"].mean()
-    parameters = final.groupby(keys)["parameters"].mean()
-    groups = {(str(data), str(method)): own for (data, method), own in final.groupby(keys)}
-    rows = []
-    for at in sorted(groups, key=lambda at: (at[0], plan.place(at[1]))):
-        (data, method), own, values = at, groups[at], delta[at]
-        ci = statistics.interval(values)
-        rows.append(
-            {
-                "data": data,
-                "method": method,
-                "seeds": len(own),
-                "left": ci.n,
-                "delta_m": ci.mean,
-                "low": ci.low,
-                "high": ci.high,
-                "level": ci.level,
-                "kind": ci.kind,
-                "sd": float(values.std(ddof=1)),
-                "delta_m_tasks": tasks[at],
-                "mean_rank": rank.get(at, math.nan),
-                "negative_transfer": negative["rate"].get(at, math.nan),
-                "negative_certain": negative["certain"].get(at, math.nan),
-                "gap": gap.get(at, math.nan),
-                "scores": scores[data, method].to_dict(),
-                "parameters": parameters[at],
-                "reduction": metrics.reduction(parameters[at], parameters[data, plan.BASELINE]),
-                **own[["flops", "search", "cosine", "conflict"]].astype(float).mean(),
-                **own[["games", "unsolved"]].astype(float).sum(),
-                "diverged": int((own["status"] == "diverged").sum()),
-                "lr": ", ".join(f"{lr:g}" for lr in sorted(set(own["lr"]))),
-            }
-        )
-    return pd.DataFrame(rows)
+    means = metrics.rows(frame).groupby([*keys, "metric"])["value"].mean().groupby(level=keys)
+    scores = {at: own.droplevel([0, 1]).to_dict() for at, own in means}
+    parts: list[Any] = [
+        by.size().rename("seeds"),
+        pd.DataFrame.from_dict(intervals, orient="index"),
+        delta.std().rename("sd"),
+        metrics.delta_m(frame, "tasks").groupby(keys)["delta_m"].mean().rename("delta_m_tasks"),
+        metrics.mean_rank(frame).set_index(keys),
+        negative.add_prefix("negative_"),
+        metrics.generalisation_gap(frame).groupby(keys)["gap"].mean(),
+        pd.Series(scores, name="scores"),
+        by[["parameters", "flops", "search", "cosine", "conflict"]].mean(),
+        by[["games", "unsolved", "diverged"]].sum(),
+        by["lr"].agg(lambda lr: ", ".join(f"{one:g}" for one in sorted(set(lr)))),
+    ]
+    table = pd.concat(parts, axis=1).rename_axis(keys).reset_index()
+    table = table.rename(
+        columns={"n": "left", "mean": "delta_m", "negative_rate": "negative_transfer"}
+    )
+    base = table["data"].map(
+        table[table["method"] == plan.BASELINE].set_index("data")["parameters"]
+    )
+    saved = [metrics.reduction(*pair) for pair in zip(table["parameters"], base, strict=True)]
+    order = sorted(table.index, key=lambda i: (table["data"][i], plan.place(table["method"][i])))
+    ordered: pd.DataFrame = table.assign(reduction=saved).loc[order].reset_index(drop=True)
+    return ordered
 
 
 def best(frame: pd.DataFrame, pattern: str, data: str | None = None) -> str:
@@ -123,7 +113,7 @@ def declared(results: Results) -> pd.DataFrame:
     return pd.concat(found, ignore_index=True)
 
 
-def tests(results: Results) -> pd.DataFrame:
+def differences(results: Results) -> pd.DataFrame:
     """`declared` as strings under Korean headings; without results, one row that says so."""
     name = named(results.comparison)
     rows = [
@@ -141,15 +131,20 @@ def tests(results: Results) -> pd.DataFrame:
     return tables.headed(rows, TESTS)
 
 
-def friedman(frame: pd.DataFrame) -> statistics.Friedman | None:
-    """Friedman test of the mean Δm over data sets.
+def friedman(frame: pd.DataFrame) -> list[Claim]:
+    """Whether methods differ in mean Δm over the data sets (Friedman, Nemenyi).
 
-    None where fewer than two data sets or three methods have a value.
+    Nothing where fewer than two data sets or three methods have a value.
     """
     delta = metrics.delta_m(frame)
     scores = delta.groupby(["data", "method"])["delta_m"].mean().unstack("method")
     sets, methods = scores.dropna(axis=1).shape
-    return statistics.friedman(scores) if sets > 1 and methods > 2 else None
+    if sets < 2 or methods < 3:
+        return []
+    test = statistics.friedman(scores)
+    least = number(test.critical_difference, 2)
+    figures = {"p": number(test.p, 3), "least": least, "data_sets": test.data_sets}
+    return [Claim("friedman", "few" if test.warning else "enough", figures)]
 
 
 def at_edge(runs: pd.DataFrame) -> int:
@@ -180,23 +175,15 @@ def outcome(test: dict[str, Any]) -> str:
 def verdicts(results: Results, declared: pd.DataFrame) -> list[Claim]:
     """A claim on each declared comparison, named ``verdict.<data or all>.<comparison>``."""
     name = named(results.comparison)
-    return [
-        Claim(
-            "verdict",
-            outcome(row),
-            {
-                "a": name(row["a"]),
-                "b": name(row["b"]),
-                "n": row["n"],
-                "difference": number(row["difference"], sign=True),
-                "p_holm": number(row["p_holm"], 3),
-                "effect": number(row["effect"], 2),
-                "smallest_p": number(row["smallest_p"], 3),
-            },
-            f"verdict.{row['data']}.{row['comparison']}",
-        )
-        for row in tables.records(declared)
-    ]
+    found = []
+    for row in tables.records(declared):
+        figures = {side: name(row[side]) for side in ("a", "b")} | {"n": row["n"]}
+        figures |= {key: number(row[key], 3) for key in ("p_holm", "smallest_p")}
+        figures |= {"difference": number(row["difference"], sign=True)}
+        figures |= {"effect": number(row["effect"], 2)}
+        cited = f"verdict.{row['data']}.{row['comparison']}"
+        found.append(Claim("verdict", outcome(row), figures, cited))
+    return found
 
 
 def limits(table: pd.DataFrame, runs: pd.DataFrame) -> dict[str, str]:

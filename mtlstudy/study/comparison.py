@@ -29,7 +29,7 @@ PARTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             *("negative_transfer", "negative_certain", "seeds", "diverged"),
         ),
         "cost": (
-            *("method", "parameters", "reduction", "step_time", "lr", "unsolved"),
+            *("method", "parameters", "reduction", "lr", "unsolved"),
             *("gap", "sd", "cosine", "conflict"),
         ),
     },
@@ -38,9 +38,14 @@ PARTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             *("structure", "test_metric", "delta_m_ci", "delta_m_tasks"),
             *("negative_transfer", "negative_certain", "sd", "gap", "seeds", "diverged"),
         ),
-        "cost": ("structure", "parameters", "reduction", "flops", "step_time", "search", "lr"),
+        "cost": ("structure", "parameters", "reduction", "flops", "search", "lr"),
     },
 }
+DIGITS = {
+    **{"seeds": 0, "diverged": 0, "parameters": 0, "negative_transfer": 0, "negative_certain": 0},
+    **{"reduction": 1, "mean_rank": 2, "sd": 2, "gap": 3, "cosine": 3},
+}
+"""Column → digits shown of it, where it is shown as it is."""
 CITED = (
     *("method", "delta_m", "interval", "delta_m_ci"),
     *("parameters", "reduction", "unsolved", "conflict"),
@@ -51,51 +56,37 @@ RELATED = {"cross_stitch": ("alpha", 1), "sparse": ("overlap", 1), "soft": ("dis
 less (−1) related."""
 
 
-def formatted(row: Mapping[str, Any], comparison: str, step_time: float) -> dict[str, str]:
-    """One row of `aggregate` as strings. step_time: against hard sharing, NaN if unmeasured."""
-    base = row["method"] == plan.BASELINE
-    called = compare.named(comparison)(row["method"])
-    delta, interval = compare.delta_shown(dict(row)), compare.interval_shown(dict(row))
+def formatted(row: dict[str, Any], comparison: str) -> dict[str, str]:
+    """One row of `aggregate` as strings."""
+    base, called = row["method"] == plan.BASELINE, compare.named(comparison)(row["method"])
+    delta, interval = compare.delta_shown(row), compare.interval_shown(row)
     scores = (f"{name('metric', m)} {number(value, 3)}" for m, value in row["scores"].items())
-    negative = ("negative_transfer", "negative_certain")
+    games = f"{number(row['unsolved'], 0)}/{number(row['games'], 0)}"
     return {
+        **{key: number(row[key], digits) for key, digits in DIGITS.items()},
+        **({key: NONE for key in ("negative_transfer", "negative_certain", "sd")} if base else {}),
         "method": called,
         "structure": called,
         "delta_m": delta,
         "interval": interval,
         "delta_m_ci": delta if base else f"{delta} {interval}",
-        "delta_m_tasks": compare.delta_shown(dict(row), "delta_m_tasks"),
+        "delta_m_tasks": compare.delta_shown(row, "delta_m_tasks"),
         "test_metric": ", ".join(scores),
-        "mean_rank": number(row["mean_rank"], 2),
-        **{key: NONE if base else number(row[key], 0) for key in negative},
-        "reduction": number(row["reduction"]),
-        **{key: number(row[key], 0) for key in ("seeds", "diverged", "parameters")},
-        "unsolved": f"{number(row['unsolved'], 0)}/{number(row['games'], 0)}"
-        if row["games"] > 0
-        else NONE,
-        **{key: number(row[key], 3) for key in ("gap", "cosine")},
-        "sd": NONE if base else number(row["sd"], 2),
+        "unsolved": games if row["games"] > 0 else NONE,
         "conflict": number(100 * row["conflict"], 0),
         "flops": number(row["flops"] / 1e3),
         "search": number(row["search"], 0) if row["search"] else word("text.none"),
-        "step_time": number(step_time, 2),
         "lr": str(row["lr"]),
     }
 
 
 def cells(
-    results: Results,
-    data: str,
-    part: str = "result",
-    times: pd.DataFrame | None = None,
-    table: pd.DataFrame | None = None,
+    results: Results, data: str, part: str = "result", table: pd.DataFrame | None = None
 ) -> pd.DataFrame:
     """One data set's methods as strings under Korean headings: all cells, refused families too.
 
     part="result": Δm (both definitions), intervals, negative transfer, seeds, diverged runs;
-    part="cost": parameters, FLOPs, learning rate, and what else a method costs. times: data,
-    method, ratio: time of a training step against hard sharing's, measured by `mtlstudy bench`;
-    without it there is no such column, for a run's own clock never enters a table. table: that of
+    part="cost": parameters, FLOPs, learning rate, and what else a method costs. table: that of
     `aggregate`, where it is at hand.
     """
     parts = PARTS[results.comparison]
@@ -104,28 +95,23 @@ def cells(
     table = aggregate(results) if table is None else table
     if data not in set(table["data"]):
         raise unknown("data", data, set(table["data"]))
-    columns = [key for key in parts[part] if key != "step_time" or times is not None]
-    own = pd.DataFrame(columns=["data", "method", "ratio"]) if times is None else times
-    ratio = own[own["data"] == data].set_index("method")["ratio"].to_dict()
-    rows = {
-        row["method"]: formatted(row, results.comparison, ratio.get(row["method"], float("nan")))
-        for row in records(table[table["data"] == data])
-    }
+    own = records(table[table["data"] == data])
+    rows = {row["method"]: formatted(row, results.comparison) for row in own}
     refused = results.refused[results.refused["data"] == data]
     for method in (f"{sharing}+equal" for sharing in refused["sharing"]):
         called, mark = compare.named(results.comparison)(method), word("text.undefined")
         shown = {"structure": called, "method": called, "delta_m_ci": mark, "parameters": mark}
-        rows[method] = {**dict.fromkeys(columns, NONE), **shown}
-    return headed([rows[method] for method in sorted(rows, key=plan.place)], columns)
+        rows[method] = {**dict.fromkeys(parts[part], NONE), **shown}
+    return headed([rows[method] for method in sorted(rows, key=plan.place)], parts[part])
 
 
-def tables(results: Results, times: pd.DataFrame | None = None) -> Tables:
+def tables(results: Results) -> Tables:
     """Every data set's tables, numbered ``tab-<comparison>-<part>-<data>``."""
     kind, table = results.comparison, aggregate(results)
     interval = compare.limits(table, results.runs)["interval"]
     return Tables(
         show(
-            cells(results, data, part, times, table),
+            cells(results, data, part, table),
             word(f"text.caption.{kind}.{part}", data=name("data_short", data), interval=interval),
             f"tab-{kind}-{part}-{data.replace('_', '-')}",
         )
@@ -136,18 +122,11 @@ def tables(results: Results, times: pd.DataFrame | None = None) -> Tables:
 
 def undefined(results: Results) -> list[Claim]:
     """What is not in the tables: families that are refused, data sets whose files are missing."""
-    found = [
-        Claim(
-            "undefined",
-            "refused",
-            {
-                "sharing": name("sharing", str(sharing)),
-                "data": ", ".join(name("data_short", data) for data in own["data"]),
-                "reason": reason,
-            },
-        )
-        for (sharing, reason), own in results.refused.groupby(["sharing", "reason"], sort=True)
-    ]
+    found = []
+    for (sharing, reason), own in results.refused.groupby(["sharing", "reason"], sort=True):
+        sets = ", ".join(name("data_short", data) for data in own["data"])
+        figures = {"sharing": name("sharing", str(sharing)), "data": sets, "reason": reason}
+        found.append(Claim("undefined", "refused", figures))
     absent = [
         Claim("missing", "left_out", {"data": name("data_short", key), "key": key})
         for key in dict.fromkeys(results.missing["data"])
@@ -245,19 +224,14 @@ def recovered(learned: pd.DataFrame) -> pd.DataFrame:
 
 def _relations(learned: pd.DataFrame) -> list[Claim]:
     """How far the learned relations follow the true groups."""
-    return [
-        Claim(
-            "relation",
-            row["kind"],
-            {
-                "data": name("data_short", row["data"]),
-                "sharing": name("sharing", row["sharing"]),
-                **{key: number(row[key], 3) for key in ("inside", "across")},
-                **{key: row[key] for key in ("agree", "seeds")},
-            },
-        )
-        for row in records(recovered(learned))
-    ]
+    found = []
+    for row in records(recovered(learned)):
+        figures = {key: number(row[key], 3) for key in ("inside", "across")}
+        figures |= {key: number(row[key], 0) for key in ("agree", "seeds")}
+        figures |= {"data": name("data_short", row["data"])}
+        figures |= {"sharing": name("sharing", row["sharing"])}
+        found.append(Claim("relation", row["kind"], figures))
+    return found
 
 
 def _masks(learned: pd.DataFrame) -> list[Claim]:
@@ -292,7 +266,7 @@ def cited(results: Results) -> dict[str, Any]:
             else {"highest": NONE, "lowest": NONE}
         )
         for row in records(part):
-            strings = formatted(row, results.comparison, float("nan"))
+            strings = formatted(row, results.comparison)
             own[row["method"]] = {key: strings[key] for key in CITED}
         found[str(data)] = own
     verdicts = compare.verdicts(results, compare.declared(results))
@@ -300,13 +274,12 @@ def cited(results: Results) -> dict[str, Any]:
     for claim in verdicts:
         _, data, test = claim.id.split(".")
         tests.setdefault(data, {})[test] = {"outcome": claim.outcome, **claim.figures}
-    rank = compare.friedman(results.metrics)
-    few = Claim("friedman", "few", {"data_sets": rank.data_sets if rank else 0})
+    over_sets = said.sentences(compare.friedman(results.metrics))
     return {
         **found,
         **said.cited(verdicts),
         "tests": tests,
-        "friedman": {"few": few.sentence() if rank and rank.warning else ""},
+        "friedman": {"few": " ".join(over_sets)},
         "limits": compare.limits(table, results.runs),
         "findings": said.sentences(claims(results, table)),
     }

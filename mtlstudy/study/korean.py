@@ -35,7 +35,7 @@ def called(method: str) -> str:
     return name("method", name("baseline", method))
 
 
-def tested(results: Results, baselines: pd.DataFrame | None = None) -> pd.DataFrame:
+def measured(results: Results, baselines: pd.DataFrame | None = None) -> pd.DataFrame:
     """Every test value: data, test, task, metric, method (a baseline's name too), seed, value.
 
     NaN where a run diverged.
@@ -81,7 +81,7 @@ def scores(results: Results) -> pd.DataFrame:
             word("column.metric"): name("metric", metric),
             **{called(m): _shown(statistics.interval(by[m])) if m in by else NONE for m in methods},
         }
-        for (test, task, metric), by in _cells(tested(results)).items()
+        for (test, task, metric), by in _cells(measured(results)).items()
     ]
     columns = [word("column.task"), word("column.metric"), *map(called, methods)]
     return pd.DataFrame(rows or [dict.fromkeys(columns, NONE) | {columns[0]: absent}])
@@ -94,7 +94,7 @@ def against(results: Results, baselines: pd.DataFrame) -> pd.DataFrame:
     simple (name), value (mean), difference (single − simple, paired, an interval).
     """
     rows = []
-    for (test, task, metric), by in _cells(tested(results, baselines)).items():
+    for (test, task, metric), by in _cells(measured(results, baselines)).items():
         simple = next((b for b in SIMPLE if b in by), None)
         if simple and plan.BASELINE in by:
             single = by[plan.BASELINE]
@@ -162,7 +162,7 @@ def claims(results: Results, baselines: pd.DataFrame) -> list[Claim]:
     data = results.comparison
     if results.metrics.empty:
         return [Claim("missing", "results", {"data": name("data_short", data)})]
-    values = tested(results, baselines)
+    values = measured(results, baselines)
     found = [*_sanity(results, baselines), *_stuck(values)]
     found += compare.verdicts(results, compare.declared(results))
     found += [*_gains(results.metrics), *_conflict(results.runs), *_shift(values)]

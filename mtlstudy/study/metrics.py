@@ -7,7 +7,7 @@ Nash-MTL paper (Navon et al., ICML 2022, arXiv 2202.01017) prints the opposite s
 has the value NaN and stays NaN: who aggregates over seeds counts what is missing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -16,15 +16,8 @@ from mtlstudy.errors import InputError, unknown
 from mtlstudy.study.plan import BASELINE
 
 COLUMNS = (
-    "data",
-    "sharing",
-    "weighting",
-    "seed",
-    "task",
-    "metric",
-    "higher_is_better",
-    "split",
-    "value",
+    *("data", "sharing", "weighting", "seed"),
+    *("task", "metric", "higher_is_better", "split", "value"),
 )
 
 
@@ -76,8 +69,8 @@ def rows(frame: pd.DataFrame, split: str = "test") -> pd.DataFrame:
     return part
 
 
-def gains(frame: pd.DataFrame, *, baseline: str = BASELINE, split: str = "test") -> pd.DataFrame:
-    """`rows` with a column ``gain``: percent over the baseline run **of the same seed**.
+def gains(frame: pd.DataFrame, split: str = "test") -> pd.DataFrame:
+    """`rows` with a column ``gain``: percent over the single-task run **of the same seed**.
 
     A metric that is undefined for a baseline run that did finish (an AUC where a class is absent)
     leaves that seed's comparison.
@@ -87,10 +80,10 @@ def gains(frame: pd.DataFrame, *, baseline: str = BASELINE, split: str = "test")
     """
     part = rows(frame, split)
     keys = ["data", "seed", "task", "metric"]
-    base = part[part["method"] == baseline].set_index(keys)
+    base = part[part["method"] == BASELINE].set_index(keys)
     for name in part["data"].unique():
         if name not in base.index.get_level_values("data"):
-            reason = f"no run of the baseline {baseline!r}; a gain needs one for each seed"
+            reason = f"no run of the baseline {BASELINE!r}; a gain needs one for each seed"
             raise InputError(f"data = {name!r}: {reason}")
     part = part.join(base["value"].rename("baseline"), on=keys)
     if "status" in base:
@@ -100,18 +93,13 @@ def gains(frame: pd.DataFrame, *, baseline: str = BASELINE, split: str = "test")
     return part.assign(gain=relative_gain(*columns))
 
 
-def task_gains(
-    frame: pd.DataFrame, *, baseline: str = BASELINE, split: str = "test"
-) -> pd.DataFrame:
+def task_gains(frame: pd.DataFrame, split: str = "test") -> pd.DataFrame:
     """Mean gain over the metrics of each task: one row a ``data, method, seed, task``."""
-    part = gains(frame, baseline=baseline, split=split)
-    by = part.groupby(["data", "method", "seed", "task"], sort=True)["gain"]
+    by = gains(frame, split).groupby(["data", "method", "seed", "task"], sort=True)["gain"]
     return by.mean(skipna=False).reset_index()
 
 
-def delta_m(
-    frame: pd.DataFrame, over: str = "metrics", *, baseline: str = BASELINE, split: str = "test"
-) -> pd.DataFrame:
+def delta_m(frame: pd.DataFrame, over: str = "metrics", split: str = "test") -> pd.DataFrame:
     """Δm in percent (``delta_m``), one row a ``data, method, seed``; NaN for a diverged run.
 
     over="metrics": the mean over all metrics (Maninis et al., CVPR 2019; the Nash-MTL paper, with
@@ -121,21 +109,18 @@ def delta_m(
     measures = {"metrics": gains, "tasks": task_gains}
     if over not in measures:
         raise unknown("over", over, measures)
-    part = measures[over](frame, baseline=baseline, split=split)
-    by = part.groupby(["data", "method", "seed"], sort=True)["gain"]
+    by = measures[over](frame, split).groupby(["data", "method", "seed"], sort=True)["gain"]
     return by.mean(skipna=False).rename("delta_m").reset_index()
 
 
-def mean_rank(
-    frame: pd.DataFrame, *, exclude: Sequence[str] = (BASELINE,), split: str = "test"
-) -> pd.DataFrame:
+def mean_rank(frame: pd.DataFrame, split: str = "test") -> pd.DataFrame:
     """Mean rank of each method over a data set's metrics (1 = best): ``data, method, mean_rank``.
 
     Ties are averaged. Ranks are taken on the mean over the seeds that did not diverge, as published
     tables do; a method whose seeds all diverged ranks last. The single-task baseline is not ranked.
     """
     part = rows(frame, split)
-    part = part[~part["method"].isin(list(exclude))]
+    part = part[part["method"] != BASELINE]
     part = part.assign(score=np.where(part["higher_is_better"], -1.0, 1.0) * part["value"])
     cells = part.groupby(["data", "task", "metric", "method"])["score"].mean()
     by = cells.groupby(level=["data", "task", "metric"])
@@ -146,10 +131,7 @@ def mean_rank(
 def negative_transfer(
     frame: pd.DataFrame,
     interval: Callable[[np.ndarray], tuple[float, float]],
-    *,
     tolerance: float = 2.0,
-    baseline: str = BASELINE,
-    split: str = "test",
 ) -> pd.DataFrame:
     """Share of (task, seed) pairs that are worse than single-task, in percent.
 
@@ -160,8 +142,7 @@ def negative_transfer(
     if tolerance < 0:
         raise InputError(f"tolerance = {tolerance}: allowed: 0 or more (percent)")
     found = []
-    by = task_gains(frame, baseline=baseline, split=split).groupby(["data", "method"])
-    for (data, name), part in by:
+    for (data, name), part in task_gains(frame).groupby(["data", "method"]):
         left = part.dropna(subset=["gain"])
         worse = left["gain"] < -tolerance
         below = {task for task, g in left.groupby("task")["gain"] if interval(g.to_numpy())[1] < 0}

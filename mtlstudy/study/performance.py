@@ -195,26 +195,8 @@ def missing(frames: Frames, profile: str = "quick") -> Prose:
         if frame.empty
     ]
     for name, origin in origins().items():
-        lines += [prose(text["left_out"], name=name, note=note) for note in merged(origin["notes"])]
+        lines += [prose(text["left_out"], name=name, note=note) for note in origin["notes"]]
     return joined(lines or [prose(text["complete"])], "\n")
-
-
-def merged(notes: Iterable[str]) -> list[str]:
-    """The notes of a benchmark, those that differ only in where something was left out as one.
-
-    >>> notes = [f"a is left out of mlp, K = {K}: no c" for K in (2, 4)]
-    >>> merged(["b needs c", *notes])
-    ['b needs c', 'a is left out of mlp, K = 2; mlp, K = 4: no c']
-    """
-    places: dict[tuple[str, str], list[str]] = {}
-    for note in notes:
-        what, left, rest = note.partition(" is left out of ")
-        where, _, why = rest.partition(": ")
-        places.setdefault((what, why), []).extend([where] if left else [])
-    return [
-        f"{what} is left out of {'; '.join(where)}: {why}" if where else what
-        for (what, why), where in places.items()
-    ]
 
 
 def stamp() -> Prose:

@@ -60,7 +60,8 @@ def solves(*methods: str, **values: Any) -> Callable[[Frames], pd.DataFrame]:
 def batches(frames: Frames) -> pd.DataFrame:
     """The largest batch of games."""
     own = part(frames["solver"], "batched", method="newton", K=5)
-    return own[own["batch"] == own["batch"].max()]
+    largest: pd.DataFrame = own[own["batch"] == own["batch"].max()]
+    return largest
 
 
 def steps(model: str) -> Callable[[Frames], pd.DataFrame]:

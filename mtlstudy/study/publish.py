@@ -37,7 +37,8 @@ def publish(profile: str, drop: Sequence[str] = ()) -> list[Path]:
     configs, refused = complete(profile)
     new, old = results.collect(configs, profile), results.published(profile)
     fresh = set(new["runs"]["run_id"])
-    runs = pd.concat([old["runs"][~old["runs"]["run_id"].isin(fresh)], new["runs"]])
+    stay = old["runs"][~old["runs"]["run_id"].isin(fresh)]
+    runs = pd.concat([part for part in (stay, new["runs"]) if len(part)] or [stay])
     runs = runs[~dropped(runs, drop, fresh)].sort_values(ORDER, kind="stable")
     place = {run_id: i for i, run_id in enumerate(runs["run_id"])}
     written = []

@@ -4,9 +4,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from mtlstudy.study import compare, plan, results, solver_values
+from mtlstudy.study import compare, plan, results
 from mtlstudy.study.format import NONE, bracket, number
 from mtlstudy.study.results import Results
+from mtlstudy.study.solver import FAILED
 from mtlstudy.study.tables import records
 from mtlstudy.training import store
 
@@ -68,7 +69,7 @@ def findings(profile: str) -> list[str]:
     """What the solver and toy experiments found, counted in their tables."""
     cases = results.computed("solver", profile)["solver"]
     cases = cases[(cases["part"] == "recorded") & cases["solver"].isin(["newton", "ccp"])]
-    missed = ~(cases["residual"] <= solver_values.FAILED)
+    missed = ~(cases["residual"] <= FAILED)
     failed = missed.groupby(cases["solver"]).agg(["sum", "size"])
     ends = results.computed("toy", profile)["toy"]
     reached = ends.groupby("method")["on_front"].agg(["sum", "size"]).sort_index()

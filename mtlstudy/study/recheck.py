@@ -8,7 +8,7 @@ import json
 import os
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,7 +19,7 @@ import pandas as pd
 from mtlstudy.errors import InputError
 from mtlstudy.registry import entry
 from mtlstudy.study import plan, results, rows
-from mtlstudy.training import store
+from mtlstudy.training import store, tune
 from mtlstudy.training.config import RunConfig
 from mtlstudy.training.loop import fit
 from mtlstudy.training.store import Run
@@ -45,34 +45,62 @@ def verdict(run: Run, profile: str) -> dict[str, Any]:
         "published": {name: str(row[name]) for name in ("processor", "isa")},
         "here": {name: origin[name] for name in ("processor", "isa")},
     }
-    if row["digest"] == run.digest:
-        return {**result, "verdict": SAME, "largest": 0.0}
     if row["status"] != run.status:
         return {**result, "verdict": OUTSIDE, "largest": None}
+    if row["digest"] == run.digest and as_published(run, tables):
+        return {**result, "verdict": SAME, "largest": 0.0}
     largest = differences(run, tables)
     return {**result, "verdict": WITHIN if largest <= 1 else OUTSIDE, "largest": largest}
 
 
-def differences(run: Run, tables: Any) -> float:
+def measured(run: Run) -> pd.DataFrame:
+    """What is compared of a run, a row a task: its metrics; of a tuning run its score alone."""
+    if run.config.role == "tune":
+        return pd.DataFrame([{"task": "", "test": tune.score(run)}])
+    return pd.DataFrame(rows.metrics(run))[["task", "train", "validation", "test"]]
+
+
+def published_rows(run_ids: Sequence[str], role: str, tables: Mapping[str, pd.DataFrame]) -> Any:
+    """The same of published runs, with their run_id."""
+    if role == "tune":
+        frame = tables["runs"].assign(task="", test=tables["runs"]["score"])
+        frame = frame[["run_id", "task", "test"]]
+    else:
+        frame = tables["metrics"][["run_id", "task", "train", "validation", "test"]]
+    return frame[frame["run_id"].isin(run_ids)]
+
+
+def as_published(run: Run, tables: Mapping[str, pd.DataFrame]) -> bool:
+    """Whether every number that is published of a run is the run's, to the printed digits."""
+    old = published_rows([run.path.name], run.config.role, tables).drop(columns="run_id")
+    both = measured(run).merge(old, on="task", how="outer", suffixes=("", "_old"))
+    splits = [column for column in old if column != "task"]
+    pairs = [(both[s].to_numpy(float), both[f"{s}_old"].to_numpy(float)) for s in splits]
+    return all(np.allclose(a, b, rtol=1e-8, atol=0, equal_nan=True) for a, b in pairs)
+
+
+def differences(run: Run, tables: Mapping[str, pd.DataFrame]) -> float:
     """The largest difference of a test metric from the published one, over the range of that
-    metric among the published seeds of the method at the same settings."""
-    c, runs, metrics = run.config, tables["runs"], tables["metrics"].set_index(["run_id", "task"])
-    row = runs.set_index("run_id").loc[run.path.name]
+    metric among the published seeds of the method at the same settings; of a tuning run that of its
+    score, over the range among the candidates."""
+    c, runs = run.config, tables["runs"]
+    steps = runs.set_index("run_id").loc[run.path.name, "steps"]
     alike = runs[
         (runs["data"] == c.data)
         & (runs["sharing"] == c.sharing)
         & (runs["weighting"] == c.weighting)
-        & (runs["role"] == "final")
-        & (runs["steps"] == row["steps"])
+        & (runs["role"] == c.role)
+        & (runs["steps"] == steps)
     ]["run_id"]
+    old = published_rows(list(alike), c.role, tables)
     worst = 0.0
-    for line in rows.metrics(run):
-        values = metrics["test"].reindex([(i, line["task"]) for i in alike]).to_numpy(float)
-        spread = float(np.nanmax(values) - np.nanmin(values)) if len(values) else 0.0
-        off = abs(line["test"] - float(metrics.loc[(run.path.name, line["task"]), "test"]))
+    for task, value in measured(run)[["task", "test"]].itertuples(index=False):
+        values = old[old["task"] == task].set_index("run_id")["test"].astype(float)
+        spread = float(values.max() - values.min())
+        off = abs(value - values[run.path.name])
         if np.isfinite(off) and off > 0:
             worst = max(worst, off / spread if spread > 0 else np.inf)
-    return worst
+    return float(worst)
 
 
 def drawn(profile: str, commit: str) -> list[RunConfig]:
@@ -138,4 +166,5 @@ def compare(profile: str) -> pd.DataFrame:
     found: Sequence[Path] = [path for path in store.folders() if path.name in known]
     runs = [run for path in found if not store.fault(path) and (run := store.load_run(path))]
     columns = ["run_id", "data", "method", "seed", "verdict", "largest"]
-    return pd.DataFrame([verdict(run, profile) for run in runs], columns=columns)
+    found_here = pd.DataFrame([verdict(run, profile) for run in runs], columns=columns)
+    return found_here.astype({"largest": float})

@@ -59,14 +59,21 @@ def published(profile: str) -> Mapping[str, pd.DataFrame]:
     folder, tables = PUBLISHED / profile, {}
     for name, columns in rows.TABLES.items():
         file = folder / f"{name}.csv"
-        frame = pd.read_csv(file, dtype={"run_id": str}) if file.exists() else None
-        tables[name] = pd.DataFrame(columns=list(columns)) if frame is None else frame
+        if not file.exists():
+            tables[name] = pd.DataFrame(columns=list(columns))
+            continue
+        texts = [column for column in rows.TEXTS if column in columns]
+        frame = pd.read_csv(
+            file, dtype=dict.fromkeys(texts, str), keep_default_na=False, na_values=""
+        )
+        tables[name] = frame.fillna(dict.fromkeys(texts, ""))
     return tables
 
 
 def is_local(config: RunConfig) -> bool:
-    """Whether the run store has the finished run."""
-    return store.load_run(store.root() / config.run_id) is not None
+    """Whether the run store has the finished run; a faulty folder is none."""
+    path = store.root() / config.run_id
+    return (path / "DONE").exists() and store.fault(path) is None
 
 
 def is_published(config: RunConfig, profile: str) -> bool:
@@ -77,7 +84,7 @@ def is_published(config: RunConfig, profile: str) -> bool:
 def ensure(configs: Sequence[RunConfig], profile: str, jobs: int = 1) -> None:
     """Train what is neither in the store nor published, with a progress bar."""
     left = [c for c in configs if not is_local(c) and not is_published(c, profile)]
-    if jobs > 1:
+    if jobs != 1:
         tune.train(left, jobs=jobs)
         return
     for config in tqdm(left, desc="training", disable=not left, leave=False):
@@ -113,7 +120,9 @@ def collect(configs: Iterable[RunConfig], profile: str) -> dict[str, pd.DataFram
             },
             index=frame.index,
         )
-        rest = frame.drop(columns=[c for c in head if c in frame])
+        heads = [column for column in columns if column not in head]
+        shares = sorted(str(column) for column in frame if column not in columns)
+        rest = frame[[*heads, *shares]]
         tables[name] = pd.concat([head, rest], axis=1).reset_index(drop=True)
     return tables
 
@@ -171,6 +180,8 @@ def refusal(cell: Cell) -> str:
     if (cell.data, sharing) in known:
         return known[cell.data, sharing]
     config = cell.config
+    if not entry("data", cell.data).available():
+        return ""  # what there is of it was trained elsewhere
     runs = published(cell.profile)["runs"]
     if ((runs["data"] == cell.data) & (runs["sharing"] == sharing)).any():
         return ""
@@ -196,7 +207,7 @@ def _refused(profile: str) -> dict[tuple[str, str], str]:
 
 def usable(cell: Cell) -> bool:
     """Whether a cell's runs can be had: its data are on this machine, or it is published."""
-    if entry("data", cell.data).available():
+    if entry("data", cell.data).available() or _known_refusal(cell):
         return True
     try:
         resolved = resolve(cell, train=False)
@@ -218,6 +229,9 @@ def load(
     """
     chosen = [cell for cell in plan.select(comparison, profile, data, methods) if usable(cell)]
     numbers = parse_seeds(seeds) if seeds else None
+    if numbers is not None:  # refused before anything is trained
+        for cell in chosen:
+            tune.reported(cell.config, {}, numbers)
     refused, configs = [], list[RunConfig]()
     for cell in chosen:
         reason = refusal(cell)
@@ -352,9 +366,9 @@ def train(cells: Sequence[Cell], jobs: int = 1) -> list[str]:
 
 def progress(profile: str) -> str:
     """How much of the plan is done, in a line."""
-    done = total = 0
+    done, total, cells = 0, 0, plan.cells(profile)
     budget = plan.PROFILES[profile].budget
-    for cell in plan.cells(profile):
+    for cell in cells:
         if _known_refusal(cell):
             continue
         trials = 0 if cell.like else budget.trials * budget.tuning_seeds

@@ -37,6 +37,8 @@ TABLES: dict[str, tuple[str, ...]] = {
     "confusion": ("run_id", "task", "true", "predicted", "count"),
 }  # fmt: skip
 """Table → its columns; those of `WIDE` have a column a share of the steps besides."""
+TEXTS = ("run_id", "task", "part", "row", "column", "true", "predicted", "digest", *ORIGIN)
+"""Columns of texts, some of which look like numbers."""
 WIDE = ("weights", "curves")
 TENTHS = 10
 

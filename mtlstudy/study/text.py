@@ -12,6 +12,7 @@ from mtlstudy.registry import entry
 from mtlstudy.study import claims, comparison, plan, recheck, results, solver_values
 from mtlstudy.study.claims import Claim
 from mtlstudy.study.format import number, power
+from mtlstudy.study.solver import FAILED, SOLVERS
 from mtlstudy.study.words import label, name
 from mtlstudy.training import store
 
@@ -89,10 +90,10 @@ def protocol(profile: str) -> dict[str, Any]:
         **budgets(profile),
         "lr_low": power(low),
         "lr_high": power(high),
-        "failed": power(solver_values.FAILED),
+        "failed": power(FAILED),
         "sets": [{"name": d, "label": name("data_short", d), **size(d)} for d in reported.data],
         "methods": [{"method": m, "label": label(m)} for m in reported.methods],
-        "solvers": [{"name": s, "label": name("solver", s)} for s in solver_values.SOLVERS],
+        "solvers": [{"name": s, "label": name("solver", s)} for s in SOLVERS],
         "declared": list(reported.declared),
         "profiles": {p: budgets(p) for p in plan.PROFILES} | {"lr": [f"{low:g}", f"{high:g}"]},
     }

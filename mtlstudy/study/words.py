@@ -53,7 +53,7 @@ def filled(key: str, text: str, figures: dict[str, Any]) -> str:
 
 
 def name(kind: str, key: str) -> str:
-    """The Korean name of a method's part, data set, task or metric; one without a name keeps its own.
+    """The Korean name of a method's part, data set, task or metric; its own where it has none.
 
     kind: weighting, sharing, metric, data, task, solver …
     """

@@ -14,10 +14,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from mtlstudy import nash
+from mtlstudy.errors import InputError
 from mtlstudy.registry import entry
 
 LOOP = 1
-"""The version of sampling, step, optimiser, evaluation and selection together."""
+"""The version of backbones, tasks, sampling, step, optimiser, evaluation and selection together."""
 
 NOT_MEANT = ("device",)
 """Fields that say where a run is made and not which run it is."""
@@ -62,6 +63,9 @@ def changes(record: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]:
         for part in sorted(old | new)
         if old.get(part) != new.get(part)
     ]
-    if record["content"] != content(config):
-        found.append("the content of the data has changed")
+    try:
+        if record["content"] != content(config):
+            found.append("the content of the data has changed")
+    except InputError as error:  # data without a pin that are not on this machine
+        found.append(str(error))
     return found

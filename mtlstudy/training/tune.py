@@ -161,10 +161,10 @@ def train(configs: Sequence[RunConfig], progress: bool = True, jobs: int = 1) ->
 
 
 def _at_once(configs: Sequence[RunConfig], jobs: int) -> Iterator[Run]:
-    from joblib import Parallel, delayed
-
     if not configs:
         return
+    from joblib import Parallel, delayed
+
     call, folder, environment = delayed(_fit_in_worker), os.getcwd(), dict(os.environ)
     pool = Parallel(
         min(jobs, len(configs)),

@@ -1,11 +1,11 @@
 """Where one family must coincide with another, to 1e-5: in what it computes, and in what a few
-steps of training make of it. On the MLP and on a second backbone, which goes round."""
+steps of training make of it."""
 
 from typing import NamedTuple
 
 import pytest
 import torch
-from laws.test_sharing_laws import BACKBONES, DEPTHS, build, loss, on_two
+from laws.test_sharing_laws import BACKBONES, DEPTHS, build, loss
 from torch import nn
 from torch.func import functional_call
 
@@ -47,7 +47,7 @@ LIMITS = {
 }
 
 
-def train(model, x, targets, steps=5, frozen=()):
+def train(model, x, targets, steps=3, frozen=()):
     """A few steps of gradient descent on the summed losses and the family's own penalty."""
     optimiser = torch.optim.SGD(
         [p for n, p in model.named_parameters() if not n.startswith(frozen or ("-",))], lr=0.1
@@ -61,7 +61,9 @@ def train(model, x, targets, steps=5, frozen=()):
 
 
 def agree(one, other, x):
-    return all(torch.allclose(one(x)[t], other(x)[t], atol=1e-5, rtol=1e-5) for t in "abc")
+    with torch.no_grad():
+        a, b = one(x), other(x)
+    return all(torch.allclose(a[t], b[t], atol=1e-5, rtol=1e-5) for t in "abc")
 
 
 def filled(options, stages):
@@ -71,7 +73,8 @@ def filled(options, stages):
     return stages if options is LAST else options
 
 
-@pytest.mark.parametrize(("limit", "kind"), on_two(LIMITS, 0))
+@pytest.mark.parametrize("kind", BACKBONES)
+@pytest.mark.parametrize("limit", LIMITS)
 def test_limits(limit, kind):
     family, same, options, found, frozen, copied = LIMITS[limit]
     stages = len(BACKBONES[kind]().stages)
@@ -83,7 +86,8 @@ def test_limits(limit, kind):
     assert agree(train(one, x, targets, frozen=frozen), train(other, x, targets), x)
 
 
-@pytest.mark.parametrize(("form", "kind"), on_two(["laf", "tucker", "tt"], 1))
+@pytest.mark.parametrize("kind", BACKBONES)
+@pytest.mark.parametrize("form", ["laf", "tucker", "tt"])
 def test_full_rank_starts_as_single_task(form, kind):
     """At full rank the factors compose the independent weights they were made from; at a share of
     it something near them."""

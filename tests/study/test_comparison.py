@@ -85,15 +85,6 @@ def test_missing_data_sets_are_named() -> None:
     assert outcomes(found, "missing") == ["left_out"]
 
 
-def test_step_times_come_from_a_benchmark_or_not_at_all() -> None:
-    found, column = results(), word("column.step_time")
-    assert column not in comparison.cells(found, "yeast", "cost")
-    times = pd.DataFrame([("yeast", "hard+nash", 1.25)], columns=["data", "method", "ratio"])
-    shown = comparison.cells(found, "yeast", "cost", times).set_index(word("column.method"))
-    assert shown.loc[name("weighting", "nash"), column] == "1.25"
-    assert shown.loc[name("weighting", "equal"), column] == "–"
-
-
 def test_unknown_data_and_parts_are_refused() -> None:
     with pytest.raises(InputError, match="did you mean 'yeast'"):
         comparison.cells(results(), "yaest")

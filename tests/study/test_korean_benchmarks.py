@@ -120,7 +120,7 @@ def test_without_the_data_tables_and_figures_are_empty_and_say_so(
     found = nothing("korean_sentences", [*splits, other])
     absent = word("text.absent")
     simple = baselines()[:0]
-    for table in (korean.scores(found), korean.sanity(found, simple), compare.tests(found)):
+    for table in (korean.scores(found), korean.sanity(found, simple), compare.differences(found)):
         assert table.iloc[0, 0] == absent and len(table) == 1
     drawn = [figures.scores(found, simple)]
     drawn += [draw(found) for draw in (figures.curves, figures.confusion, figures.conflict)]

@@ -30,11 +30,12 @@ SAID = {  # what models of two tasks may say that they learned
 
 def made(comparison: str) -> Results:
     head = {"data": "yeast", "weighting": "equal", "seed": 0}
-    names = {"tasks": ["a", "b"]}
     learned = [
         {**head, "sharing": sharing, **cell}
         for sharing, said in SAID.items()
-        for cell in frames.cells({**said, **names})
+        for cell in frames.cells(
+            said if "singular_values" in said else {**said, "tasks": ["a", "b"]}
+        )
     ]
     sharings = comparison == "sharings"
     return results(

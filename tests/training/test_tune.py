@@ -1,153 +1,102 @@
-"""Studies: equal budgets, selection on validation, divergence that is shown and does not stop the study."""
+"""Tuning: equal budgets, selection on validation, seeds of its own; several runs at once give the
+same bits as one after the other."""
 
-import json
 import os
 import signal
 import sys
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
-from mtlstudy import RunConfig
+from mtlstudy import InputError, RunConfig
 from mtlstudy.data._hub import MissingData
-from mtlstudy.errors import InputError
-from mtlstudy.study import frames, tables
-from mtlstudy.study import weightings as comparison
-from mtlstudy.training.config import PROFILES, TUNING_SEED
-from mtlstudy.training.loop import loop as training
-from mtlstudy.training.loop import store as runs
-from mtlstudy.training.loop import tune as tuning
-from mtlstudy.training.tune import candidates, study
+from mtlstudy.models import sharing
+from mtlstudy.training import store, tune
+from mtlstudy.training.config import TUNING_SEED
+from mtlstudy.training.tune import Budget, candidates, reported, study, train
 
 SMALL = {
     "data": "synthetic",
-    "steps": 20,
+    "steps": 8,
     "evaluations": 2,
-    "data_options": {"train": 100, "tasks": 3},
+    "data_options": {"train": 60, "tasks": 3},
 }
+BUDGET = Budget(trials=3, tuning_seeds=1, seeds=2)
 
 
-def test_every_method_has_the_same_number_of_candidates():
-    sizes = {
-        (profile, weighting): len(
-            candidates(RunConfig(data="yeast", weighting=weighting, profile=profile))
-        )
-        for profile in PROFILES
-        for weighting in ("equal", "static", "nash", "uncertainty")
-    }
-    assert {sizes[key] for key in sizes if key[0] == "quick"} == {PROFILES["quick"].trials}
-    assert {sizes[key] for key in sizes if key[0] == "full"} == {PROFILES["full"].trials}
+@pytest.mark.parametrize("budget", [BUDGET, Budget(10, 3, 10, dropouts=(0.0, 0.3))])
+def test_every_method_has_the_same_number_of_candidates(budget):
+    methods = [("hard", weighting) for weighting in ("equal", "static", "nash", "uncertainty")]
+    methods += [(family, "equal") for family in sharing.names()]
+    for family, weighting in methods:
+        config = RunConfig(data="yeast", sharing=family, weighting=weighting)
+        assert len(candidates(config, budget)) == budget.trials
+
+
+def test_a_familys_options_are_dealt_out_within_the_number_and_one_keeps_the_defaults():
+    families = [name for name in sharing.names() if sharing.get(name).tuned]
+    assert families
+    for family in families:
+        tried = candidates(RunConfig(data="yeast", sharing=family), BUDGET)
+        assert sum("sharing_options" not in row for row in tried) == 1
+        for option, values in sharing.get(family).tuned.items():
+            rows = [row["sharing_options"] for row in tried if "sharing_options" in row]
+            assert {row[option] for row in rows} <= set(values)
 
 
 def test_static_weights_are_candidates_on_the_simplex_equal_ones_among_them():
-    rows = candidates(RunConfig(data="yeast", weighting="static"))
+    rows = candidates(RunConfig(data="yeast", weighting="static"), BUDGET)
     weights = [row["weighting_options"]["weights"] for row in rows if "weighting_options" in row]
-    assert len(weights) == len(rows) - 1 and all(
-        sum(w) == pytest.approx(1, abs=1e-2) and min(w) > 0 for w in weights
-    )
+    assert len(weights) == len(rows) - 1
+    assert all(sum(w) == pytest.approx(1, abs=1e-2) and min(w) > 0 for w in weights)
 
 
 def test_a_fixed_field_is_not_tuned():
-    assert candidates(RunConfig(data="yeast", lr=0.5), fixed=["lr", "dropout"]) == [{}]
+    fixed = ["lr", "dropout"]
+    assert candidates(RunConfig(data="yeast", lr=0.5), BUDGET, fixed) == [{}]
+    assert tune.tuning(RunConfig(data="yeast", lr=0.5), BUDGET, fixed) == []
 
 
 def test_a_study_tunes_on_its_own_seeds_and_selects_on_validation():
-    done = study(RunConfig(**SMALL), [0, 1], progress=False)
-    assert {run.config.seed for run in done.tuning_runs} == {TUNING_SEED}
-    assert done.selected["lr"] == max(done.trials, key=lambda trial: trial["score"])["lr"]
-    assert [run.config.seed for run in done.runs] == [0, 1] and all(
-        r.config.lr == done.selected["lr"] for r in done.runs
-    )
-
-
-def test_a_learning_rate_at_the_edge_of_the_candidates_is_counted():
-    done = study(RunConfig(**SMALL), [0], progress=False)
-    rates = [trial["lr"] for trial in done.trials]
-    edge = done.selected["lr"] in (min(rates), max(rates))
-    assert comparison.at_edge(frames.summary("quick")) == int(edge)
+    config = RunConfig(**SMALL)
+    done = study(config, BUDGET, [0, 1], progress=False)
+    groups = tune.tuning(config, BUDGET)
+    tuned = [run for _, group in groups for run in group]
+    assert {run.seed for run in tuned} == {TUNING_SEED} and len(tuned) == 3
+    scores = [tune.score(store.load_run(store.root() / run.run_id)) for run in tuned]
+    assert scores == done.scores
+    assert done.selected == done.candidates[scores.index(max(scores))]
+    assert [run.config.seed for run in done.runs] == [0, 1]
+    assert all(run.config.lr == done.selected["lr"] for run in done.runs)
 
 
 def test_another_studys_values_can_be_taken_over():
-    done = study(RunConfig(**SMALL), [0], like={"lr": 0.004}, progress=False)
-    assert done.tuning_runs == [] and done.runs[0].config.lr == 0.004
+    done = study(RunConfig(**SMALL), BUDGET, [0], like={"lr": 0.004}, progress=False)
+    assert done.candidates == [{"lr": 0.004}] and done.runs[0].config.lr == 0.004
+    assert len(store.folders()) == 1  # nothing was tuned
 
 
-def test_tuning_seeds_are_no_reported_seeds():
+@pytest.mark.parametrize("seeds", [[], [TUNING_SEED], [0, TUNING_SEED + 3]])
+def test_tuning_seeds_are_no_reported_seeds(seeds):
     with pytest.raises(InputError, match="seeds"):
-        study(RunConfig(**SMALL), [TUNING_SEED], progress=False)
+        study(RunConfig(**SMALL), BUDGET, seeds, progress=False)
+    assert not store.folders()
 
 
-def test_a_diverged_run_does_not_stop_the_study_and_is_shown(monkeypatch):
-    advance = training.Training.advance
-
-    def broken(self, observe):
-        if self.config.seed == 1 and self.config.sharing == "hard" and self.step == 4:
-            self.sampler.train.targets["task1"][:] = np.inf
-        return advance(self, observe)
-
-    monkeypatch.setattr(training.Training, "advance", broken)
-    for sharing in ("single_task", "hard"):
-        study(RunConfig(sharing=sharing, **SMALL), [0, 1, 2], progress=False)
-    frame, summary = frames.load("quick"), frames.summary("quick")
-    diverged = summary[summary["status"] == "diverged"]
-    assert diverged["seed"].tolist() == [1] and diverged["diverged_step"].tolist() == [4]
-    assert frame[(frame["sharing"] == "hard") & (frame["seed"] == 1)]["value"].isna().all()
-    row = (
-        comparison.aggregate(frame[frame["role"] == "final"], summary)
-        .set_index("method")
-        .loc["hard+equal"]
-    )
-    assert (row["seeds"], row["left"], row["diverged"]) == (3, 2, 1)
-    shown = tables.comparison(
-        comparison.aggregate(frame[frame["role"] == "final"], summary), "synthetic"
-    )
-    assert "(2/3)" in shown.to_string()
+def test_a_diverged_candidate_is_never_selected():
+    (run,) = train([RunConfig(**SMALL)], progress=False)
+    lost = replace(run, record={**run.record, "status": "diverged"})
+    assert tune.score(lost) == float("-inf") < tune.score(run)
+    assert tune.select([{"lr": 1}, {"lr": 2}, {"lr": 3}], [float("-inf"), 0.5, 0.5]) == {"lr": 2}
 
 
-def test_a_stale_run_is_left_out_of_the_frames():
-    done = study(RunConfig(**SMALL), [0], progress=False)
-    assert len(frames.summary("quick")) == len(done.tuning_runs) + 1
-    path = done.runs[0].path
-    record = json.loads((path / "run.json").read_text())
-    record["config"]["width"] = 65  # a run of another configuration under this name
-    runs.finish(path, record)
-    assert len(frames.summary("quick")) == len(done.tuning_runs)
-
-
-def written(done):
-    """What a study leaves behind but for times and dates: per run its results and lines, and the study's record."""
-    kept = [
-        {**run.record, "summary": None, "provenance": None}
-        for run in [*done.tuning_runs, *done.runs]
-    ]
-    lines = [
-        (run.path / name).read_bytes()
-        for run in done.runs
-        for name in ("metrics.jsonl", "weights.jsonl")
-    ]
-    return kept, lines, (runs.root() / "studies" / f"{done.name}.json").read_text()
-
-
-def test_several_runs_at_once_give_the_same_bits(tmp_path, monkeypatch):
-    config = RunConfig(weighting="nash", **SMALL)
-    one = written(study(config, [0, 1], progress=False))
-    for store in (
-        "several",
-        "again",
-    ):  # the second time in processes that were started for the first
-        monkeypatch.setenv("MTLSTUDY_RUNS", str(tmp_path / store))
-        done = study(config, [0, 1], progress=False, jobs=2)
-        assert written(done) == one and {run.path.parent for run in done.runs} == {tmp_path / store}
-    monkeypatch.setitem(
-        sys.modules, "joblib", None
-    )  # finished runs are read: no process is started for them
-    assert written(study(config, [0, 1], progress=False, jobs=2)) == one
-
-
-def test_one_run_at_a_time_needs_no_joblib(monkeypatch):
-    monkeypatch.setitem(sys.modules, "joblib", None)
-    assert study(RunConfig(**SMALL), [0], progress=False).runs[0].status == "done"
+def test_the_order_of_the_tasks_in_a_file_does_not_change_a_score():
+    (run,) = train([RunConfig(**SMALL)], progress=False)
+    given = {"task1": 0.1, "task2": 0.2, "task3": 0.3}
+    orders = [sorted(given), sorted(given, reverse=True)]
+    records = [{"validation": {n: {"score": given[n]} for n in names}} for names in orders]
+    made = [replace(run, record={**run.record, "results": record}) for record in records]
+    assert tune.score(made[0]) == tune.score(made[1])
 
 
 @pytest.mark.parametrize(
@@ -155,38 +104,47 @@ def test_one_run_at_a_time_needs_no_joblib(monkeypatch):
 )
 def test_bad_jobs(jobs, processes, message):
     with pytest.raises(InputError, match=message):
-        study(RunConfig(processes=processes, **SMALL), [0], like={}, progress=False, jobs=jobs)
+        study(RunConfig(processes=processes, **SMALL), BUDGET, [0], like={}, jobs=jobs)
 
 
-def test_an_error_in_a_process_reaches_the_caller(tmp_path, monkeypatch):
-    for variable in ("MTLSTUDY_DATA", "MTLSTUDY_CACHE", "HF_HOME"):
-        monkeypatch.setenv(variable, str(tmp_path))
-    with pytest.raises(MissingData, match=str(tmp_path)):
-        study(RunConfig(data="nsmc", steps=2), [0, 1], like={}, progress=False, jobs=2)
+def test_one_run_at_a_time_needs_no_joblib(monkeypatch):
+    monkeypatch.setitem(sys.modules, "joblib", None)
+    assert study(RunConfig(**SMALL), BUDGET, [0], progress=False).runs[0].status == "done"
 
 
-def test_a_process_that_dies_is_reported(monkeypatch):
-    monkeypatch.setattr(tuning, "_fit_there", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
-    with pytest.raises(InputError, match=r"jobs = 2.*SIGKILL"):
-        study(RunConfig(**SMALL), [0, 1], progress=False, jobs=2)
+def written(runs):
+    """What runs leave behind but for times and dates."""
+    apart = {"summary": None, "provenance": None}
+    lines = ("metrics.jsonl", "weights.jsonl")
+    return [({**r.record, **apart}, [(r.path / n).read_bytes() for n in lines]) for r in runs]
 
 
-def test_a_finished_run_is_reported_in_one_line(caplog):
+@pytest.mark.slow
+def test_several_runs_at_once(tmp_path, monkeypatch, caplog):
+    """One test, so that the workers are started once: the same bits in any store, a line a run,
+    nothing for what is finished; an error and a death reach the caller."""
+    config = RunConfig(weighting="nash", **SMALL)
+    configs = reported(config, {}, [0, 1])
+    one = written(train(configs, progress=False))
     caplog.set_level("INFO", "mtlstudy")
-    study(RunConfig(**SMALL), [0, 1], like={"lr": 0.01}, jobs=2)
-    assert sorted(line[:4] for line in caplog.messages) == ["1/2 ", "2/2 "] and all(
-        "done" in line for line in caplog.messages
-    )
+    for name in ("several", "again"):  # the second time in processes started for the first
+        monkeypatch.setenv("MTLSTUDY_RUNS", str(tmp_path / name))
+        caplog.clear()
+        done = train(configs, jobs=2)
+        assert written(done) == one and {run.path.parent for run in done} == {tmp_path / name}
+        assert sorted(line[:4] for line in caplog.messages) == ["1/2 ", "2/2 "]
+        assert all("done" in line for line in caplog.messages)
+    with monkeypatch.context() as patch:  # finished runs are read: no process is asked for them
+        patch.setitem(sys.modules, "joblib", None)
+        assert written(train(configs, progress=False, jobs=2)) == one
 
+    with monkeypatch.context() as patch:
+        for variable in ("MTLSTUDY_DATA", "MTLSTUDY_CACHE", "HF_HOME"):
+            patch.setenv(variable, str(tmp_path / "nowhere"))
+        patch.delenv("HF_HUB_CACHE", raising=False)
+        with pytest.raises(MissingData, match="nowhere"):
+            train(reported(RunConfig(data="nsmc", steps=2), {}, [0, 1]), progress=False, jobs=2)
 
-def test_the_order_of_the_tasks_in_a_file_does_not_change_a_score():
-    (run,) = study(RunConfig(**SMALL), [0], like={}, progress=False).runs
-    given = {"task1": 0.1, "task2": 0.2, "task3": 0.3}
-    orders = [
-        {name: {"score": given[name]} for name in names}
-        for names in (sorted(given), sorted(given, reverse=True))
-    ]
-    made = [
-        replace(run, record={**run.record, "results": {"validation": order}}) for order in orders
-    ]
-    assert tuning.validation_score(made[0]) == tuning.validation_score(made[1])
+    monkeypatch.setattr(tune, "_fit_in_worker", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    with pytest.raises(InputError, match=r"jobs = 2.*SIGKILL"):
+        train(reported(config, {}, [5, 6]), progress=False, jobs=2)

@@ -13,7 +13,7 @@ from mtlstudy.study.figures import comparison
 from mtlstudy.study.figures.comparison import ACROSS, by_method, grid, lines, strip
 from mtlstudy.study.figures.panels import legend, panels
 from mtlstudy.study.figures.style import GREY, colour, marker, nothing
-from mtlstudy.study.korean import HARD, called, task_name, tested
+from mtlstudy.study.korean import HARD, called, measured, task_name
 from mtlstudy.study.results import Results
 from mtlstudy.study.words import load, name, word
 
@@ -44,7 +44,7 @@ def scores(results: Results, baselines: pd.DataFrame) -> Figure:
     """
     if results.metrics.empty:
         return nothing(word("text.absent"))
-    metric, values = _tasks(results), tested(results, baselines)
+    metric, values = _tasks(results), measured(results, baselines)
     values = values[values["metric"] == values["task"].map(metric)]
     groups = list(values.groupby(["test", "task"], sort=False))
     figure, axes = _panels(len(groups), 1.85)

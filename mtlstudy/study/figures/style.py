@@ -57,36 +57,19 @@ def _font() -> str:
 
 def style() -> None:
     """Set the house style (idempotent; every figure function calls it)."""
-    font = _font()
-    mpl.rcParams.update(
-        {
-            "font.family": [font],
-            "font.size": 9,
-            "axes.titlesize": 10,
-            "axes.titleweight": "normal",
-            "axes.labelsize": 9,
-            "axes.unicode_minus": True,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.grid": True,
-            "axes.axisbelow": True,
-            "grid.color": "#dddddd",
-            "grid.linewidth": 0.6,
-            "figure.facecolor": "white",
-            "figure.dpi": 110,
-            "figure.constrained_layout.use": True,
-            "savefig.dpi": 200,
-            "legend.frameon": False,
-            "legend.fontsize": 8,
-            "lines.linewidth": 1.4,
-            "mathtext.fontset": "custom",
-            "mathtext.rm": font,
-            "mathtext.it": font,
-            "mathtext.bf": font,
-            "mathtext.cal": font,
-            "svg.hashsalt": "mtlstudy",
-        }
-    )
+    font, rc = _font(), mpl.rc
+    rc("font", family=[font], size=9)
+    rc("axes", titlesize=10, titleweight="normal", labelsize=9, unicode_minus=True)
+    rc("axes", grid=True, axisbelow=True)
+    rc("axes.spines", top=False, right=False)
+    rc("grid", color="#dddddd", linewidth=0.6)
+    rc("figure", facecolor="white", dpi=110)
+    rc("figure.constrained_layout", use=True)
+    rc("savefig", dpi=200)
+    rc("legend", frameon=False, fontsize=8)
+    rc("lines", linewidth=1.4)
+    rc("mathtext", fontset="custom", rm=font, it=font, bf=font, cal=font)
+    rc("svg", hashsalt="mtlstudy")
     warnings.filterwarnings("error", message=r"Glyph .* missing from")
 
 
