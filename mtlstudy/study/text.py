@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mtlstudy.registry import entry
-from mtlstudy.study import claims, comparison, plan, recheck, results, solver_values
+from mtlstudy.study import claims, comparison, plan, recheck, results, solver_values, toy_values
 from mtlstudy.study.claims import Claim
 from mtlstudy.study.format import number, power
 from mtlstudy.study.solver import FAILED, SOLVERS
@@ -34,7 +34,11 @@ def render(profile: str) -> Path:
     said = claims.cited([*on_paper(compared), *solver_values.paper(models), on_recheck()])
     text = {
         "claims": {**said, REPORTED: {"verdict": compared.pop("verdict")}},
-        "run": {"comparison": compared, "solver": solver_values.cited(solved, models)},
+        "run": {
+            "comparison": compared,
+            "solver": solver_values.cited(solved, models),
+            "toy": toy_values.cited(results.computed("toy", profile)["toy"]),
+        },
         "provenance": results.provenance(found.runs, profile),
         "set": protocol(profile),
     }
