@@ -88,7 +88,9 @@ learned.spectra(found.learned)
 
 # %%
 tests = tables.show(
-    compare.differences(found), "공유 구조의 미리 정한 비교: Δm 차이의 짝지은 검정", "tab-sharing-tests"
+    compare.differences(found),
+    "공유 구조의 미리 정한 비교: Δm 차이의 짝지은 검정",
+    "tab-sharing-tests",
 )
 said = tables.bullets(claims.sentences(comparison.claims(found)))
 display(tests, said, tables.stamp(results.provenance(found.runs, profile)))

@@ -75,7 +75,9 @@ figures.weights(found)
 # 방식으로 보정하고, 쌍의 수로 얻을 수 있는 가장 작은 p를 함께 적는다. 이어지는 문장은 모두 위의 수치에서 계산된 것이다.
 
 # %%
-tables.show(compare.differences(found), "미리 정한 비교: Δm 차이의 짝지은 검정", "tab-comparison-tests")
+tables.show(
+    compare.differences(found), "미리 정한 비교: Δm 차이의 짝지은 검정", "tab-comparison-tests"
+)
 
 # %%
 tables.bullets(claims.sentences(comparison.claims(found)))
