@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from mtlstudy.training.build import _load
+
 torch.set_num_threads(1)
 
 
@@ -14,6 +16,7 @@ def store(tmp_path, monkeypatch):
     """An empty run store; the study's own runs and what was built are never touched by a test."""
     monkeypatch.setenv("MTLSTUDY_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("MTLSTUDY_BUILD", str(tmp_path / "build"))
+    _load.cache_clear()  # data that another test loaded, and perhaps broke
     return tmp_path / "runs"
 
 

@@ -122,9 +122,9 @@ def test_settings_and_seeds():
         parse_settings(["wieghting.power=1"])
 
 
-def test_data_says_what_is_on_this_machine(monkeypatch):
+def test_data_says_what_is_on_this_machine(monkeypatch, tmp_path):
     for variable in ("MTLSTUDY_DATA", "MTLSTUDY_CACHE", "HF_HUB_CACHE"):
-        monkeypatch.setenv(variable, "/nowhere")
+        monkeypatch.setenv(variable, str(tmp_path / "nowhere"))
     lines = call("data").stdout.splitlines()
     assert any("yeast" in line and "yes" in line for line in lines)
     assert any("nsmc" in line and "no" in line for line in lines)

@@ -58,6 +58,7 @@ def entries(checkout):
     return sorted((checkout / "mtlstudy").rglob("*.py"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "least"), [("sharing", 45), ("weighting", 3), ("data", 5)])
 def test_what_is_written_meets_the_laws(kind, least, checkout):
     """With the steps that the command prints, followed to the letter."""

@@ -78,7 +78,13 @@ def test_every_row_of_the_readmes_tables_has_all_its_cells(block):
 
 
 def test_the_makefile_documents_itself_within_ten_targets():
-    help_ = subprocess.run(["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    help_ = subprocess.run(
+        ["make", "--no-print-directory", "help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     lines = help_.stdout.splitlines()
     targets = {" ".join(line.split()[:2]) for line in lines}
     assert 5 <= len(lines) <= 10 and {"make book", "make test", "make check"} <= targets
