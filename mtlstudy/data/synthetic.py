@@ -18,7 +18,7 @@ from torch import Tensor
 
 from mtlstudy.data.base import Data, Split, Splits, registry
 from mtlstudy.models.tasks import Task
-from mtlstudy.registry import Options
+from mtlstudy.registry import Options as NoOptions
 
 
 @registry.register("synthetic")
@@ -28,7 +28,7 @@ class Synthetic(Data):
     citation = "this study"
     source = "mtlstudy/data/synthetic.py"
 
-    class Options(Options):
+    class Options(NoOptions):
         """tasks: K; groups: hidden groups; rho: relatedness inside a group; train: examples;
         inputs: dimensions; noise: σ; multi_input: each task has `train` examples of its own, in
         place of all tasks on the same ones."""

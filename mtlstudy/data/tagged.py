@@ -33,7 +33,7 @@ from pydantic import Field
 from mtlstudy.data._hub import Source, rows
 from mtlstudy.data.base import Data, Examples, Split, Splits, registry
 from mtlstudy.models.tasks import Task
-from mtlstudy.registry import Options
+from mtlstudy.registry import Options as NoOptions
 
 UD = ("universal_dependencies", ("tokens", "upos", "xpos", "deprel"))
 KAIST = Source(*UD, 7, "ko_kaist_lrec2018")
@@ -130,7 +130,7 @@ class Tagged(Data):
     tagging = True
     columns: ClassVar[Columns]
 
-    class Options(Options):
+    class Options(NoOptions):
         """train: training sentences, drawn by seed (None: all); length: words a row (T); tokens:
         rare words by their "ending", or all as one unknown "word"; least: occurrences from which a
         word has a number of its own."""

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from mtlstudy.errors import InputError
-from mtlstudy.registry import Options
+from mtlstudy.registry import Options as NoOptions
 from mtlstudy.weighting.base import LossWeighting, registry
 
 
@@ -21,7 +21,7 @@ class Static(LossWeighting):
     paper = "Xin et al. 2022, arXiv 2209.11379"
     linear = True
 
-    class Options(Options):
+    class Options(NoOptions):
         """weights: one positive number a task; normalised to sum 1. Without them all are equal."""
 
         weights: tuple[Annotated[float, Field(gt=0)], ...] | None = None

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from mtlstudy.models.backbones import Backbone
 from mtlstudy.models.sharing.base import Sharing, Use, mix, near_identity, registry
 from mtlstudy.models.tasks import Inputs
-from mtlstudy.registry import Options
+from mtlstudy.registry import Options as NoOptions
 
 
 @registry.register("cross_stitch")
@@ -30,7 +30,7 @@ class CrossStitch(Sharing):
     paper = "Misra et al. 2016, arXiv 1604.03539"
     tuned = {"own": (0.9, 0.7)}
 
-    class Options(Options):
+    class Options(NoOptions):
         """own: α_tt at the start (the paper: 0.9 is best); the other tasks share the rest."""
 
         own: Annotated[float, Field(ge=0, le=1)] = 0.9

@@ -24,7 +24,7 @@ from mtlstudy.errors import unknown
 from mtlstudy.models.backbones import Backbone
 from mtlstudy.models.sharing.base import Sharing, Use, parameters, registry
 from mtlstudy.models.tasks import Inputs
-from mtlstudy.registry import Options
+from mtlstudy.registry import Options as NoOptions
 
 
 @registry.register("hierarchical")
@@ -33,7 +33,7 @@ class Hierarchical(Sharing):
 
     paper = "Søgaard & Goldberg 2016; Sanh et al. 2019, arXiv 1811.06031"
 
-    class Options(Options):
+    class Options(NoOptions):
         """depths: stage (1 = first) at which each task is read; shortcut: whether higher tasks see
         lower ones."""
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from mtlstudy.models.backbones import Backbone
 from mtlstudy.models.sharing.base import Sharing, Use, gate_values, mixture, registry, run
 from mtlstudy.models.tasks import Inputs
-from mtlstudy.registry import Options
+from mtlstudy.registry import Options as NoOptions
 
 
 @registry.register("mmoe")
@@ -31,7 +31,7 @@ class MMoE(Sharing):
     paper = "Ma et al. 2018, doi 10.1145/3219819.3220007"
     tuned = {"experts": (3, 6)}
 
-    class Options(Options):
+    class Options(NoOptions):
         """experts: E."""
 
         experts: Annotated[int, Field(ge=1, le=64)] = 3

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from mtlstudy.models.backbones import Backbone
 from mtlstudy.models.sharing.base import Partitioned, registry, singletons
-from mtlstudy.registry import Options
+from mtlstudy.registry import Options as NoOptions
 
 
 @registry.register("partial")
@@ -23,7 +23,7 @@ class Partial(Partitioned):
 
     paper = "Ruder 2017, arXiv 1706.05098"
 
-    class Options(Options):
+    class Options(NoOptions):
         """shared: s, the stages that are shared; all but the last where it is not given."""
 
         shared: Annotated[int, Field(ge=0)] | None = None

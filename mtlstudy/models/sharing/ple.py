@@ -24,7 +24,7 @@ from mtlstudy.models.backbones import Backbone
 from mtlstudy.models.layers import mean_pool
 from mtlstudy.models.sharing.base import Sharing, Use, gate_values, mixture, registry
 from mtlstudy.models.tasks import Inputs
-from mtlstudy.registry import Options
+from mtlstudy.registry import Options as NoOptions
 
 SHARED = "shared"
 
@@ -36,7 +36,7 @@ class PLE(Sharing):
     paper = "Tang et al. 2020, doi 10.1145/3383313.3412236"
     tuned = {"shared": (1, 2)}
 
-    class Options(Options):
+    class Options(NoOptions):
         """shared: shared experts a stage; own: experts of each task a stage."""
 
         shared: Annotated[int, Field(ge=1, le=16)] = 1

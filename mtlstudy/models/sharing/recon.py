@@ -23,7 +23,7 @@ from mtlstudy.gradients import cosines
 from mtlstudy.models.backbones import Backbone
 from mtlstudy.models.sharing.base import Partitioned, Problem, State, registry, singletons
 from mtlstudy.models.tasks import Inputs
-from mtlstudy.registry import Options
+from mtlstudy.registry import Options as NoOptions
 
 
 @registry.register("recon")
@@ -37,7 +37,7 @@ class Recon(Partitioned):
     searches = True
     tuned = {"specific": (1, 2)}
 
-    class Options(Options):
+    class Options(NoOptions):
         """specific: stages that become task-specific; severity: S, a cosine (the paper: 0 to
         −0.15); search: share of the training steps on which scores are counted."""
 

@@ -27,7 +27,7 @@ from mtlstudy.models.backbones import Backbone
 from mtlstudy.models.layers import feature_axis
 from mtlstudy.models.sharing.base import Sharing, Use, matrices, mix, near_identity, registry
 from mtlstudy.models.tasks import Inputs
-from mtlstudy.registry import Options
+from mtlstudy.registry import Options as NoOptions
 
 
 @registry.register("sluice")
@@ -36,7 +36,7 @@ class Sluice(Sharing):
 
     paper = "Ruder et al. 2019, arXiv 1705.08142"
 
-    class Options(Options):
+    class Options(NoOptions):
         """subspaces: G; own: weight of a subspace on itself, and of the last stage, at the start;
         orthogonality: γ."""
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from mtlstudy.models.backbones import Backbone
 from mtlstudy.models.sharing.base import Partitioned, parameters, registry
 from mtlstudy.models.tasks import Inputs
-from mtlstudy.registry import Options
+from mtlstudy.registry import Options as NoOptions
 
 
 @registry.register("soft")
@@ -32,7 +32,7 @@ class Soft(Partitioned):
     bargains = False
     tuned = {"strength": (1e-3, 1e-2, 1e-4)}
 
-    class Options(Options):
+    class Options(NoOptions):
         """strength: λ; norm: l2 (squared) or l1."""
 
         strength: Annotated[float, Field(ge=0)] = 1e-3

@@ -34,7 +34,7 @@ from mtlstudy.models.sharing.base import (
     registry,
 )
 from mtlstudy.models.tasks import Inputs
-from mtlstudy.registry import Options
+from mtlstudy.registry import Options as NoOptions
 
 
 @registry.register("sparse")
@@ -49,7 +49,7 @@ class Sparse(Sharing):
     searches = True
     tuned = {"density": (0.5, 0.8, 0.3)}
 
-    class Options(Options):
+    class Options(NoOptions):
         """density: share of the weights that a task keeps; rounds: of pruning; search: share of the
         training steps a round."""
 

@@ -25,7 +25,7 @@ from torch.func import functional_call
 from mtlstudy.models.backbones import Backbone
 from mtlstudy.models.sharing.base import Sharing, Use, matrices, registry, relative_singular_values
 from mtlstudy.models.tasks import Inputs
-from mtlstudy.registry import Options
+from mtlstudy.registry import Options as NoOptions
 
 
 @registry.register("tensor_factorised")
@@ -35,7 +35,7 @@ class TensorFactorised(Sharing):
     paper = "Yang & Hospedales 2017, arXiv 1605.06391"
     tuned = {"rank": (0.5, 1.0)}
 
-    class Options(Options):
+    class Options(NoOptions):
         """form: laf, tucker or tt; rank: share of the full rank along every axis."""
 
         form: Literal["laf", "tucker", "tt"] = "laf"

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from mtlstudy.models.sharing.base import Partitioned, matrices, registry, relative_singular_values
 from mtlstudy.models.tasks import Inputs
-from mtlstudy.registry import Options
+from mtlstudy.registry import Options as NoOptions
 
 
 @registry.register("trace_norm")
@@ -31,7 +31,7 @@ class TraceNorm(Partitioned):
     bargains = False
     tuned = {"strength": (1e-3, 1e-2, 1e-4)}
 
-    class Options(Options):
+    class Options(NoOptions):
         """strength: λ; unfolding: which matrices of the stacked weights pay."""
 
         strength: Annotated[float, Field(ge=0)] = 1e-3
