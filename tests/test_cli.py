@@ -1,6 +1,9 @@
 """The command line as a person meets it: exit codes, one line of complaint, stale and faulty runs,
 and a study that is killed."""
 
+import subprocess
+import sys
+
 import pytest
 from typer.testing import CliRunner
 
@@ -128,6 +131,8 @@ def test_data_says_what_is_on_this_machine(monkeypatch, tmp_path):
     lines = call("data").stdout.splitlines()
     assert any("yeast" in line and "yes" in line for line in lines)
     assert any("nsmc" in line and "no" in line for line in lines)
-    missing = call("run", "--data", "nsmc", "--seeds", "0", "--set", "steps=1")
-    assert missing.exit_code == 2 and len(missing.stderr.strip().splitlines()) == 1
+    program = [sys.executable, "-m", "mtlstudy.cli"]  # a process that has read no file yet
+    command = [*program, "run", "--data", "nsmc", "--seeds", "0", "--set", "steps=1"]
+    missing = subprocess.run(command, capture_output=True, text=True)
+    assert missing.returncode == 2 and len(missing.stderr.strip().splitlines()) == 1
     assert "MTLSTUDY_DATA" in missing.stderr and "nsmc" in missing.stderr
