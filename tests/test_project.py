@@ -12,6 +12,8 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from mtlstudy.study import publish, readme, results
+from mtlstudy.study.figures.comparison import delta_m
+from mtlstudy.study.figures.style import keep
 from mtlstudy.training import tune
 
 ROOT = Path(__file__).parents[1]
@@ -59,13 +61,20 @@ def block(tmp_path_factory):
         patch.setenv("MTLSTUDY_RUNS", str(tmp_path_factory.mktemp("runs")))
         patch.setattr(tune, "train", refuse)
         results.published.cache_clear()
-        results._refused.cache_clear()
+        results.refused.cache_clear()
         return readme.block("quick")
 
 
 def test_the_readme_says_what_the_published_results_say(block):
     text = (ROOT / "README.md").read_text()
     assert text.partition(publish.BEGIN)[2].partition(publish.END)[0].strip() == block.strip()
+
+
+def test_the_readmes_picture_is_drawn_from_the_published_results(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    results.published.cache_clear()
+    (svg, *_) = keep(delta_m(results.load("weightings", "quick")), "quick", "delta_m")
+    assert svg.read_bytes() == (ROOT / "book/results/quick/delta_m.svg").read_bytes()
 
 
 def test_every_row_of_the_readmes_tables_has_all_its_cells(block):

@@ -11,7 +11,6 @@ on fresh stores: ms of the wall clock in one job, in two whose processes have wo
 """
 
 import logging
-import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -19,7 +18,6 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
-from unittest.mock import patch
 
 import pandas as pd
 import torch
@@ -28,6 +26,7 @@ from mtlstudy.bench import timing
 from mtlstudy.bench.peers import Peer
 from mtlstudy.registry import entry
 from mtlstudy.study import benchmarks, plan, results
+from mtlstudy.training import store
 from mtlstudy.training.config import RunConfig
 from mtlstudy.training.loop import Training
 from mtlstudy.training.tune import train
@@ -203,7 +202,7 @@ def jobs(profile: str, device: str) -> Iterator[dict[str, Any]]:
         runs = [config.but(seed=seed) for seed in range(seeds)]
 
         def call() -> None:
-            with TemporaryDirectory() as folder, patch.dict(os.environ, MTLSTUDY_RUNS=folder):
+            with store.empty():
                 train(runs, progress=False, jobs=jobs)
 
         return call

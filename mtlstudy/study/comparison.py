@@ -21,7 +21,6 @@ from mtlstudy.study.results import Results
 from mtlstudy.study.tables import Tables, headed, records, show
 from mtlstudy.study.words import name, word
 
-HARD = "hard+equal"
 PARTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "weightings": {
         "result": (
@@ -153,7 +152,7 @@ def claims(results: Results, table: pd.DataFrame | None = None) -> list[Claim]:
         if row["comparison"] == "nash_equal_norm":
             outcome = compare.outcome(row)
             found.append(Claim("control", outcome if outcome in ("up", "down") else "unclear", {}))
-    if results.comparison == "sharings" and chosen == HARD:
+    if results.comparison == "sharings" and chosen == plan.HARD:
         found.append(Claim("hard_best", "hard", {}))
     limits = compare.limits(table, results.runs)
     found += [*_relations(results.learned), *_masks(results.learned), *compare.bounds(limits)]

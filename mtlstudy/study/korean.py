@@ -19,7 +19,6 @@ from mtlstudy.study.statistics import Interval
 from mtlstudy.study.tables import Table, headed, records
 from mtlstudy.study.words import load, name, word
 
-HARD = "hard+equal"
 SIMPLE = ("tfidf", "cosine", "word")
 """The baseline of each task that reads the text."""
 
@@ -219,7 +218,7 @@ def _gains(frame: pd.DataFrame) -> list[Claim]:
     """Hard sharing's paired gain of every task, on which side of 0 it lies, and where a relative
     gain says nothing because the baseline's value is about 0."""
     gain = metrics.gains(frame)
-    hard, single = (gain[gain["method"] == method] for method in (HARD, plan.BASELINE))
+    hard, single = (gain[gain["method"] == method] for method in (plan.HARD, plan.BASELINE))
     by = hard.groupby("task", sort=False)["gain"].agg(statistics.interval)
     base = single.groupby("task", sort=False)["value"].agg(statistics.interval)
     shown = {task: name("task", str(task)) for task in by.index}
@@ -234,7 +233,7 @@ def _gains(frame: pd.DataFrame) -> list[Claim]:
 
 
 def _conflict(runs: pd.DataFrame) -> list[Claim]:
-    own = runs[(metrics.method(runs) == HARD) & (runs["role"] == "final")]
+    own = runs[(metrics.method(runs) == plan.HARD) & (runs["role"] == "final")]
     pairs = number(100 * own["conflict"].mean())
     return [
         Claim("conflict", "measured", {"cosine": number(own["cosine"].mean(), 3), "pairs": pairs})

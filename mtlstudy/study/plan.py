@@ -15,6 +15,7 @@ from mtlstudy.training.config import RunConfig
 from mtlstudy.training.tune import Budget
 
 BASELINE = "single_task+equal"
+HARD = "hard+equal"
 WEIGHTINGS = (
     "equal",
     "scale_invariant",
@@ -146,6 +147,11 @@ class Cell(NamedTuple):
     def name(self) -> str:
         """``data.sharing.weighting``, unique within a profile."""
         return f"{self.data}.{self.method.replace('+', '.')}"
+
+    @property
+    def sharing(self) -> str:
+        """The sharing family of the method."""
+        return self.method.partition("+")[0]
 
     @property
     def config(self) -> RunConfig:

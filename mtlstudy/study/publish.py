@@ -8,13 +8,13 @@ import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from mtlstudy.errors import InputError, unknown
 from mtlstudy.study import plan, results, rows
 from mtlstudy.training import store
+from mtlstudy.training.config import RunConfig
 
 README = Path("README.md")
 BEGIN, END = "<!-- results: written by `mtlstudy publish` -->", "<!-- end of results -->"
@@ -43,38 +43,31 @@ def publish(profile: str, drop: Sequence[str] = ()) -> list[Path]:
     place = {run_id: i for i, run_id in enumerate(runs["run_id"])}
     written = []
     for name, columns in rows.TABLES.items():
-        frame = new[name].drop(columns=results.KEYS) if name != "runs" else new[name]
-        if name != "runs":
-            kept = old[name][~old[name]["run_id"].isin(fresh)]
-            frame = pd.concat([part for part in (kept, frame) if len(part)] or [kept])
-            frame = frame[frame["run_id"].isin(place)]
-            frame = frame.sort_values("run_id", key=lambda ids: ids.map(place), kind="stable")
-        else:
-            frame = runs
+        kept = old[name][~old[name]["run_id"].isin(fresh)]
+        frame = new[name].drop(columns=[key for key in results.KEYS if key not in columns])
+        frame = pd.concat([part for part in (kept, frame) if len(part)] or [kept])
+        frame = frame[frame["run_id"].isin(place)]
+        frame = frame.sort_values("run_id", key=lambda ids: ids.map(place), kind="stable")
         rest = sorted(str(c) for c in frame if c not in columns)
         written.append(table(target / f"{name}.csv", frame[[*columns, *rest]], name))
-    known = results._refused(profile)
-    for line in refused:
-        known = {**known, (line["data"], line["sharing"]): line["reason"]}
-    lines = [{"data": d, "sharing": s, "reason": r} for (d, s), r in sorted(known.items())]
+    refusals = results.refused(profile) | refused
+    lines = [{"data": d, "sharing": s, "reason": r} for (d, s), r in sorted(refusals.items())]
     frame = pd.DataFrame(lines, columns=["data", "sharing", "reason"])
     written.append(table(target / "refused.csv", frame, "refused"))
     written += computed(profile, target) + benchmarks(results.PUBLISHED / "bench")
     results.published.cache_clear()
-    results._refused.cache_clear()
+    results.refused.cache_clear()
     return [*written, *readme(profile)]
 
 
-def complete(profile: str) -> tuple[list[Any], list[dict[str, str]]]:
+def complete(profile: str) -> tuple[list[RunConfig], dict[tuple[str, str], str]]:
     """The configurations of the plan's cells whose tuning is finished, and the refused cells."""
-    configs, refused = [], []
+    configs, refused = list[RunConfig](), dict[tuple[str, str], str]()
     for cell in plan.cells(profile):
         if not results.usable(cell):
             continue
-        reason = results.refusal(cell)
-        if reason:
-            sharing = cell.method.partition("+")[0]
-            refused.append({"data": cell.data, "sharing": sharing, "reason": reason})
+        if reason := results.refusal(cell):
+            refused[cell.data, cell.sharing] = reason
             continue
         try:
             resolved = results.resolve(cell, train=False)
@@ -140,5 +133,6 @@ def readme(profile: str) -> list[Path]:
     before, _, rest = text.partition(BEGIN)
     if not rest or END not in rest:
         raise InputError(f"README.md: the lines {BEGIN!r} and {END!r} are missing")
-    store.write(README, f"{before}{BEGIN}\n{block(profile)}\n{END}{rest.partition(END)[2]}")
-    return [README, figure(profile)]
+    with store.empty():  # from the rounded rows alone, as everybody else reads them
+        store.write(README, f"{before}{BEGIN}\n{block(profile)}\n{END}{rest.partition(END)[2]}")
+        return [README, figure(profile)]

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from mtlstudy.study import compare, plan, results
+from mtlstudy.study.figures.comparison import delta_m
+from mtlstudy.study.figures.style import keep
 from mtlstudy.study.format import NONE, bracket, number
 from mtlstudy.study.results import Results
 from mtlstudy.study.solver import FAILED
 from mtlstudy.study.tables import records
-from mtlstudy.training import store
 
 SHOWN = (plan.BASELINE, "hard+equal", "hard+static", "hard+equal_norm", "hard+nash")
 """The weightings of the README's table; the book has all of them."""
@@ -83,7 +84,7 @@ def findings(profile: str) -> list[str]:
 
 
 def figure(profile: str) -> Path:
-    """Copy the README's figure, which the notebook on weightings draws."""
-    drawn = store.build_folder() / "results" / profile / "figures" / "delta_m.svg"
-    target = results.PUBLISHED / profile / "delta_m.svg"
-    return Path(shutil.copy(drawn, target)) if drawn.exists() else target
+    """Draw the README's figure from what is published, and put it beside the tables."""
+    drawn = keep(delta_m(results.load("weightings", profile)), profile, "delta_m")
+    svg = next(file for file in drawn if file.suffix == ".svg")
+    return Path(shutil.copy(svg, results.PUBLISHED / profile))

@@ -5,12 +5,10 @@ test metric further off than the seeds of its method lie apart) or *outside it*.
 
 import hashlib
 import json
-import os
 import random
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -106,7 +104,7 @@ def differences(run: Run, tables: Mapping[str, pd.DataFrame]) -> float:
 def drawn(profile: str, commit: str) -> list[RunConfig]:
     """Published reported runs whose data are on this machine, in an order drawn by the commit, data
     sets in turn."""
-    known = set(results.published(profile)["runs"]["run_id"])
+    known = results.published_ids(profile)
     by_data: dict[str, list[RunConfig]] = {}
     for cell in plan.cells(profile):
         kind = entry("data", cell.data)
@@ -133,18 +131,12 @@ def recheck(profile: str, seconds: float = SECONDS, most: int = MOST) -> Path:
     """Train a sample of the published runs again, in a store of its own, and write what came out to
     recheck.json in the build folder."""
     commit, begin = store.commit(), time.perf_counter()
-    before, outcomes = os.environ.get("MTLSTUDY_RUNS"), list[dict[str, Any]]()
-    with TemporaryDirectory() as folder:
-        os.environ["MTLSTUDY_RUNS"] = folder
-        try:
-            for config in drawn(profile, commit)[:most]:
-                if time.perf_counter() - begin > seconds:
-                    break
-                outcomes.append(verdict(fit(config, progress=False), profile))
-        finally:
-            os.environ.pop("MTLSTUDY_RUNS")
-            if before is not None:
-                os.environ["MTLSTUDY_RUNS"] = before
+    outcomes = list[dict[str, Any]]()
+    with store.empty():
+        for config in drawn(profile, commit)[:most]:
+            if time.perf_counter() - begin > seconds:
+                break
+            outcomes.append(verdict(fit(config, progress=False), profile))
     record = {"commit": commit, "profile": profile, "drawn": outcomes}
     file = store.build_folder() / "recheck.json"
     store.write(file, store.canonical(record))
@@ -162,7 +154,7 @@ def read() -> dict[str, Any]:
 
 def compare(profile: str) -> pd.DataFrame:
     """Every finished run of the store that is published too, with its verdict."""
-    known = set(results.published(profile)["runs"]["run_id"])
+    known = results.published_ids(profile)
     found: Sequence[Path] = [path for path in store.folders() if path.name in known]
     runs = [run for path in found if not store.fault(path) and (run := store.load_run(path))]
     columns = ["run_id", "data", "method", "seed", "verdict", "largest"]

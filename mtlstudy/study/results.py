@@ -7,8 +7,8 @@ published, and a further data set or method trains just what it needs.
 """
 
 import json
-import logging
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -30,7 +30,6 @@ from mtlstudy.training.config import RunConfig
 from mtlstudy.training.evaluation import mean
 from mtlstudy.training.settings import parse_seeds
 
-log = logging.getLogger("mtlstudy")
 PUBLISHED = Path("book/results")
 KEYS = ["data", "sharing", "weighting", "seed"]
 
@@ -76,14 +75,19 @@ def is_local(config: RunConfig) -> bool:
     return (path / "DONE").exists() and store.fault(path) is None
 
 
-def is_published(config: RunConfig, profile: str) -> bool:
-    """Whether the run is among the published ones."""
-    return config.run_id in set(published(profile)["runs"]["run_id"])
+def is_finished(config: RunConfig, profile: str) -> bool:
+    """Whether the run is among the published ones or in the store."""
+    return config.run_id in published_ids(profile) or is_local(config)
+
+
+def published_ids(profile: str) -> set[str]:
+    """The identities of the published runs."""
+    return set(published(profile)["runs"]["run_id"])
 
 
 def ensure(configs: Sequence[RunConfig], profile: str, jobs: int = 1) -> None:
     """Train what is neither in the store nor published, with a progress bar."""
-    left = [c for c in configs if not is_local(c) and not is_published(c, profile)]
+    left = [config for config in configs if not is_finished(config, profile)]
     if jobs != 1:
         tune.train(left, jobs=jobs)
         return
@@ -158,7 +162,7 @@ def resolve(
     flat = [run for _, group in groups for run in group]
     if train:
         ensure(flat, cell.profile, jobs)
-    elif not all(is_local(run) or is_published(run, cell.profile) for run in flat):
+    elif not all(is_finished(run, cell.profile) for run in flat):
         raise InputError(f"{cell.name}: its tuning runs are not finished")
     if groups:
         values = iter(scores(flat, cell.profile))
@@ -175,11 +179,9 @@ def refusal(cell: Cell) -> str:
     Raises:
         InputError: the model cannot be built for another reason.
     """
-    known = _refused(cell.profile)
-    sharing = cell.method.partition("+")[0]
-    if (cell.data, sharing) in known:
-        return known[cell.data, sharing]
-    config = cell.config
+    config, sharing = cell.config, cell.sharing
+    if is_refused(cell):
+        return refused(cell.profile)[cell.data, sharing]
     if not entry("data", cell.data).available():
         return ""  # what there is of it was trained elsewhere
     runs = published(cell.profile)["runs"]
@@ -187,7 +189,8 @@ def refusal(cell: Cell) -> str:
         return ""
     begin = f"sharing = {config.sharing!r}: "
     try:
-        build(config)
+        with torch.random.fork_rng():  # the caller's random numbers are left as they were
+            build(config)
     except InputError as error:
         if not str(error).startswith(begin):
             raise
@@ -196,7 +199,8 @@ def refusal(cell: Cell) -> str:
 
 
 @cache
-def _refused(profile: str) -> dict[tuple[str, str], str]:
+def refused(profile: str) -> dict[tuple[str, str], str]:
+    """The published refusals: (data, sharing) → reason."""
     file = PUBLISHED / profile / "refused.csv"
     frame = (
         pd.read_csv(file) if file.exists() else pd.DataFrame(columns=["data", "sharing", "reason"])
@@ -205,15 +209,20 @@ def _refused(profile: str) -> dict[tuple[str, str], str]:
     return {(data, sharing): reason for data, sharing, reason in zip(*columns, strict=True)}
 
 
+def is_refused(cell: Cell) -> bool:
+    """Whether it is published that the family makes no sense over the data set's tasks."""
+    return (cell.data, cell.sharing) in refused(cell.profile)
+
+
 def usable(cell: Cell) -> bool:
     """Whether a cell's runs can be had: its data are on this machine, or it is published."""
-    if entry("data", cell.data).available() or _known_refusal(cell):
+    if entry("data", cell.data).available() or is_refused(cell):
         return True
     try:
         resolved = resolve(cell, train=False)
     except InputError:
         return False
-    return all(is_local(c) or is_published(c, cell.profile) for c in resolved.reported)
+    return all(is_finished(config, cell.profile) for config in resolved.reported)
 
 
 def load(
@@ -232,12 +241,10 @@ def load(
     if numbers is not None:  # refused before anything is trained
         for cell in chosen:
             tune.reported(cell.config, {}, numbers)
-    refused, configs = [], list[RunConfig]()
+    senseless, configs = [], list[RunConfig]()
     for cell in chosen:
-        reason = refusal(cell)
-        if reason:
-            sharing = cell.method.partition("+")[0]
-            refused.append({"data": cell.data, "sharing": sharing, "reason": reason})
+        if reason := refusal(cell):
+            senseless.append({"data": cell.data, "sharing": cell.sharing, "reason": reason})
             continue
         resolved = resolve(cell, numbers)
         ensure(resolved.reported, profile)
@@ -254,7 +261,7 @@ def load(
         tables["learned"],
         tables["further"],
         tables["confusion"],
-        pd.DataFrame(refused, columns=["data", "sharing", "reason"]),
+        pd.DataFrame(senseless, columns=["data", "sharing", "reason"]),
         pd.DataFrame(missing(lost), columns=["data", "source", "split", "megabytes", "said"]),
         profile,
         comparison,
@@ -295,6 +302,17 @@ def computed(name: str, profile: str) -> dict[str, pd.DataFrame]:
     Raises:
         InputError: an unknown name.
     """
+    folder, made = _computed(name, profile)
+    return {table: pd.read_csv(folder / f"{table}.csv") for table in made["tables"]}
+
+
+def origin(name: str, profile: str) -> dict[str, Any]:
+    """Under what the tables of `computed` were made, for `tables.stamp`; they have no seeds."""
+    return {"profile": profile, "seeds": "–", **_computed(name, profile)[1]["provenance"]}
+
+
+def _computed(name: str, profile: str) -> tuple[Path, dict[str, Any]]:
+    """Where the tables lie, and their record; they are computed if they are nowhere."""
     if name not in plan.COMPUTED:
         raise unknown("computed", name, plan.COMPUTED)
     module = import_module(f"mtlstudy.study.{name}")
@@ -302,32 +320,17 @@ def computed(name: str, profile: str) -> dict[str, pd.DataFrame]:
     for folder in (built, PUBLISHED / profile):
         file = folder / f"{name}.json"
         if file.exists():
-            origin = json.loads(file.read_text(encoding="utf-8"))
-            if origin["version"] == module.VERSION:
-                return {table: pd.read_csv(folder / f"{table}.csv") for table in origin["tables"]}
+            made: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            if made["version"] == module.VERSION:
+                return folder, made
     frames: dict[str, pd.DataFrame] = module.compute(profile)
     for table, frame in frames.items():
         text = frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")
         store.write(built / f"{table}.csv", text)
-    origin = {
-        "version": module.VERSION,
-        "tables": sorted(frames),
-        "provenance": store.provenance("cpu"),
-    }
-    store.write(built / f"{name}.json", store.canonical(origin))
-    return {table: pd.read_csv(built / f"{table}.csv") for table in frames}
-
-
-def origin(name: str, profile: str) -> dict[str, Any]:
-    """Under what the tables of `computed` were made, for `tables.stamp`; they have no seeds."""
-    computed(name, profile)
-    version = import_module(f"mtlstudy.study.{name}").VERSION
-    for folder in (store.build_folder() / "results" / profile, PUBLISHED / profile):
-        file = folder / f"{name}.json"
-        found = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-        if found.get("version") == version:
-            return {"profile": profile, "seeds": "–", **found["provenance"]}
-    raise InputError(f"{name}: neither computed nor published")
+    made = {"version": module.VERSION, "tables": sorted(frames)}
+    made["provenance"] = store.provenance("cpu")
+    store.write(built / f"{name}.json", store.canonical(made))
+    return built, made
 
 
 def provenance(runs: pd.DataFrame, profile: str) -> dict[str, Any]:
@@ -366,22 +369,14 @@ def train(cells: Sequence[Cell], jobs: int = 1) -> list[str]:
 
 def progress(profile: str) -> str:
     """How much of the plan is done, in a line."""
-    done, total, cells = 0, 0, plan.cells(profile)
-    budget = plan.PROFILES[profile].budget
-    for cell in cells:
-        if _known_refusal(cell):
+    done, total, budget = 0, 0, plan.PROFILES[profile].budget
+    for cell in plan.cells(profile):
+        if is_refused(cell):
             continue
-        trials = 0 if cell.like else budget.trials * budget.tuning_seeds
-        total += trials + budget.seeds
-        tuned = [] if cell.like else [r for _, g in tune.tuning(cell.config, budget) for r in g]
-        done += sum(is_local(run) or is_published(run, profile) for run in tuned)
-        try:
-            reported = resolve(cell, train=False).reported
-        except InputError:
-            continue
-        done += sum(is_local(run) or is_published(run, profile) for run in reported)
+        groups = [] if cell.like else tune.tuning(cell.config, budget)
+        runs = [run for _, group in groups for run in group]
+        total += len(runs) + budget.seeds
+        with suppress(InputError):  # not tuned yet
+            runs += resolve(cell, train=False).reported
+        done += sum(is_finished(run, profile) for run in runs)
     return f"profile {profile}: {done} of {total} runs done, in the store or published"
-
-
-def _known_refusal(cell: Cell) -> bool:
-    return (cell.data, cell.method.partition("+")[0]) in _refused(cell.profile)

@@ -6,7 +6,7 @@ own clock runs on a machine that does other things too.
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from statistics import median
 from typing import Any
 
@@ -14,9 +14,10 @@ import pandas as pd
 import torch
 
 from mtlstudy.gradients import conflict
+from mtlstudy.study import plan
 from mtlstudy.study.frames import cells
 from mtlstudy.training import tune
-from mtlstudy.training.store import Run
+from mtlstudy.training.store import Observation, Run
 
 ORIGIN = (
     "device", "processor", "isa", "platform", "date", "commit", "python", "torch", "mtlstudy"
@@ -46,21 +47,22 @@ TENTHS = 10
 def of(run: Run) -> dict[str, list[dict[str, Any]]]:
     """The rows of a run, by table; a tuning run has one, in "runs"."""
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
-    rows["runs"] = [summary(run)]
+    lines = run.observations()
+    rows["runs"] = [summary(run, lines)]
     if run.config.role == "final":
         rows["metrics"] = list(metrics(run))
-        rows["weights"] = list(weights(run))
+        rows["weights"] = list(weights(run, lines))
         rows["curves"] = list(curves(run))
         rows["further"] = list(further(run))
         rows["confusion"] = list(confusion(run))
         rows["learned"] = list(cells(run.record.get("learned", {})))
-        for lines in rows.values():
-            for line in lines:
-                line["run_id"] = run.path.name
+        for table in rows.values():
+            for row in table:
+                row["run_id"] = run.path.name
     return rows
 
 
-def summary(run: Run) -> dict[str, Any]:
+def summary(run: Run, lines: Sequence[Observation]) -> dict[str, Any]:
     """The row of the run itself: method, hyperparameters, size, conflict, games, provenance."""
     record, c = run.record, run.config
     done, origin = record["summary"], record["provenance"]
@@ -78,19 +80,20 @@ def summary(run: Run) -> dict[str, Any]:
         "steps": done["steps"], "best_step": max(best, default=math.nan),
         "parameters": done["parameters"],
         "flops": math.nan if done["flops"] is None else done["flops"],
-        "search_steps": done["search_steps"], **conflicts(run), "weight_ratio": weight_ratio(run),
+        "search_steps": done["search_steps"],
+        **conflicts(lines), "weight_ratio": weight_ratio(lines),
         "games": sum(done["games"].values()), "unsolved": unsolved,
         "diverged_step": record.get("diverged_step", math.nan), "digest": run.digest,
         **{name: origin[name] for name in ORIGIN},
     }  # fmt: skip
 
 
-def conflicts(run: Run) -> dict[str, float]:
+def conflicts(lines: Sequence[Observation]) -> dict[str, float]:
     """Conflict of the whole trunk's gradients over the recorded steps (mean cosine and share of
     negative ones, median ratio of norms); NaN where nothing is shared."""
     trunk = [
         torch.tensor(line["gramian"], dtype=torch.float64).sum(0)
-        for line in run.observations()
+        for line in lines
         if line["gramian"]
     ]
     measured = pd.DataFrame(
@@ -100,11 +103,9 @@ def conflicts(run: Run) -> dict[str, float]:
     return {**means, "magnitude_ratio": float(measured["magnitude_ratio"].median())}
 
 
-def weight_ratio(run: Run) -> float:
+def weight_ratio(lines: Sequence[Observation]) -> float:
     """Largest over smallest task weight of a step, median over recorded steps and blocks."""
-    ratios = [
-        max(a) / min(a) for line in run.observations() for a in line["weights"] if a and min(a) > 0
-    ]
+    ratios = [max(a) / min(a) for line in lines for a in line["weights"] if a and min(a) > 0]
     return median(ratios) if ratios else math.nan
 
 
@@ -139,7 +140,7 @@ def further(run: Run) -> Iterator[dict[str, Any]]:
 def confusion(run: Run) -> Iterator[dict[str, Any]]:
     """Counts of true and predicted class on the test split, where they are not 0. Published for
     plain hard sharing alone, which the figures show."""
-    if run.config.method != "hard+equal":
+    if run.config.method != plan.HARD:
         return
     for task, table in run.record.get("confusion", {}).items():
         names = table["classes"]
@@ -149,12 +150,12 @@ def confusion(run: Run) -> Iterator[dict[str, Any]]:
                     yield {"task": task, "true": true, "predicted": predicted, "count": count}
 
 
-def weights(run: Run) -> Iterator[dict[str, Any]]:
+def weights(run: Run, lines: Sequence[Observation]) -> Iterator[dict[str, Any]]:
     """A row a task: its weight relative to the step's median task, a column a tenth of the steps
     (median over its recorded steps and blocks; 0 for a task out of the game)."""
     steps = run.config.steps
     binned: dict[int, list[list[float]]] = {}
-    for line in run.observations():
+    for line in lines:
         for a in line["weights"]:
             middle = median(a) if a else 0.0
             if middle > 0:
@@ -162,8 +163,8 @@ def weights(run: Run) -> Iterator[dict[str, Any]]:
                 binned.setdefault(tenth, []).append([w / middle for w in a])
     for t, task in enumerate(run.config.tasks) if binned else ():
         values = {
-            f"{(tenth + 0.5) / TENTHS:.2f}": median(a[t] for a in lines)
-            for tenth, lines in sorted(binned.items())
+            f"{(tenth + 0.5) / TENTHS:.2f}": median(a[t] for a in each)
+            for tenth, each in sorted(binned.items())
         }
         yield {"task": task.name, **values}
 

@@ -63,7 +63,7 @@ def on_paper(compared: Mapping[str, Any]) -> list[Claim]:
                 figures |= {end: row["method"], f"{end}_delta": row["delta_m"]}
                 figures[f"{end}_interval"] = row["interval"]
         if all(ends.values()):
-            figures["reduction"] = rows["hard+equal"]["reduction"]
+            figures["reduction"] = rows[plan.HARD]["reduction"]
         kind = "ranked" if all(ends.values()) else "diverged"
         said.append(Claim("paper_ranks", kind, figures, f"paper.ranks.{data}"))
     return said

@@ -14,6 +14,7 @@ from mtlstudy.models.backbones import Backbone
 from mtlstudy.models.sharing.base import Sharing
 from mtlstudy.registry import Options, entry
 from mtlstudy.training.config import RunConfig
+from mtlstudy.training.step import Step
 from mtlstudy.weighting.base import Weighting
 
 
@@ -85,6 +86,16 @@ def adam(config: RunConfig, *modules: nn.Module) -> torch.optim.Adam:
     host asking (see `Step`)."""
     groups = [{"params": ps} for module in modules if (ps := list(module.parameters()))]
     return torch.optim.Adam(groups, lr=config.lr, weight_decay=config.weight_decay, fused=True)
+
+
+def make_step(config: RunConfig, model: Sharing, *arguments: Any, **how: Any) -> Step:
+    """The step of a configuration: the plain one, unless its batch is divided."""
+    how = {"chunk": config.chunk, "precision": config.precision, **how}
+    if config.accumulate == config.processes == 1:
+        return Step(model, *arguments, **how)
+    from mtlstudy.training.parallel import ParallelStep
+
+    return ParallelStep(model, *arguments, micro_batches=config.accumulate, **how)
 
 
 def chosen(kind: str, config: RunConfig) -> tuple[Any, Options]:

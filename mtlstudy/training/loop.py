@@ -22,11 +22,11 @@ from tqdm import tqdm
 from mtlstudy.data.base import Split
 from mtlstudy.nash import Status
 from mtlstudy.training import identity, modes, store
-from mtlstudy.training.build import adam, build, load
+from mtlstudy.training.build import adam, build, load, make_step
 from mtlstudy.training.config import RunConfig
 from mtlstudy.training.evaluation import Selection, flops
 from mtlstudy.training.sampling import Sampler
-from mtlstudy.training.search import make_step, structure
+from mtlstudy.training.search import structure
 from mtlstudy.training.step import Step, StepResult
 from mtlstudy.training.store import Observation, Run, RunRecord, Summary
 
@@ -157,7 +157,7 @@ class Training:
         record["differentiation"] = self.differentiation
         every = max(config.steps // config.evaluations, 1)
         watch = max(config.steps // RECORDS, 2)
-        begin, self.before = time.perf_counter(), self.seconds
+        begin, before = time.perf_counter(), self.seconds
         shown = progress and self.is_main
         hidden = not (shown and sys.stderr.isatty())
         with (
@@ -186,7 +186,7 @@ class Training:
                 if observe:
                     weights.write(store.line(self.observation(result)))
                 if evaluate:
-                    self.seconds = self.before + time.perf_counter() - begin
+                    self.seconds = before + time.perf_counter() - begin
                     state = self.model_state()
                     if self.is_main:
                         line = self.selection.evaluate(self.step)
@@ -197,7 +197,7 @@ class Training:
                     self.checkpoint(state, [weights, metrics])
         if not self.is_main:
             return None
-        self.seconds = self.before + time.perf_counter() - begin
+        self.seconds = before + time.perf_counter() - begin
         if record["status"] == "running":
             self.finish()
         record["summary"] = self.summary()

@@ -14,10 +14,9 @@ from mtlstudy.data.base import Data, Splits
 from mtlstudy.models.sharing.base import Sharing
 from mtlstudy.registry import entry
 from mtlstudy.training import store
-from mtlstudy.training.build import adam, backbone, chosen, load
+from mtlstudy.training.build import adam, backbone, chosen, load, make_step
 from mtlstudy.training.config import RunConfig
 from mtlstudy.training.sampling import Sampler
-from mtlstudy.training.step import Step
 
 log = logging.getLogger("mtlstudy")
 
@@ -57,16 +56,6 @@ class Search:
             if watch is not None and M is not None:
                 watch(M)
         self.taken += steps
-
-
-def make_step(config: RunConfig, model: Sharing, *arguments: Any, **how: Any) -> Step:
-    """The step of a configuration: the plain one, unless its batch is divided."""
-    how = {"chunk": config.chunk, "precision": config.precision, **how}
-    if config.accumulate == config.processes == 1:
-        return Step(model, *arguments, **how)
-    from mtlstudy.training.parallel import ParallelStep
-
-    return ParallelStep(model, *arguments, micro_batches=config.accumulate, **how)
 
 
 def structure(

@@ -22,6 +22,7 @@ from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NotRequired, TypedDict
 
 import torch
@@ -80,6 +81,20 @@ class Observation(TypedDict):
 def root() -> Path:
     """Where runs are kept: $MTLSTUDY_RUNS, or `runs` in the working directory."""
     return Path(os.environ.get("MTLSTUDY_RUNS") or "runs").expanduser()
+
+
+@contextmanager
+def empty() -> Iterator[None]:
+    """An empty store of its own for the time of the block, removed afterwards."""
+    before = os.environ.get("MTLSTUDY_RUNS")
+    with TemporaryDirectory() as folder:
+        os.environ["MTLSTUDY_RUNS"] = folder
+        try:
+            yield
+        finally:
+            os.environ.pop("MTLSTUDY_RUNS")
+            if before is not None:
+                os.environ["MTLSTUDY_RUNS"] = before
 
 
 def build_folder() -> Path:

@@ -17,7 +17,7 @@ README = f"# Title\n\n{publish.BEGIN}\nold\n{publish.END}\n\nEnd.\n"
 
 def forget():
     results.published.cache_clear()
-    results._refused.cache_clear()
+    results.refused.cache_clear()
 
 
 @pytest.fixture

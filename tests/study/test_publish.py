@@ -29,7 +29,7 @@ def test_a_row_a_run_and_a_row_a_task(published):
     assert set(tables["metrics"]["run_id"]) == set(
         tables["runs"][tables["runs"]["role"] == "final"]["run_id"]
     )
-    assert results._refused("quick").keys() == {("synthetic", "hierarchical")}
+    assert results.refused("quick").keys() == {("synthetic", "hierarchical")}
     text = publish.README.read_text()
     assert text == f"# Title\n\n{publish.BEGIN}\nnew of quick\n{publish.END}\n\nEnd.\n"
 

@@ -13,7 +13,7 @@ from mtlstudy.study.figures import comparison
 from mtlstudy.study.figures.comparison import ACROSS, by_method, grid, lines, strip
 from mtlstudy.study.figures.panels import legend, panels
 from mtlstudy.study.figures.style import GREY, colour, marker, nothing
-from mtlstudy.study.korean import HARD, called, measured, task_name
+from mtlstudy.study.korean import called, measured, task_name
 from mtlstudy.study.results import Results
 from mtlstudy.study.words import load, name, word
 
@@ -98,7 +98,7 @@ def crossed(counts: pd.DataFrame, order: Sequence[str]) -> pd.DataFrame:
     return table.reindex(index=names, columns=names).fillna(0)
 
 
-def confusion(results: Results, method: str = HARD) -> Figure:
+def confusion(results: Results, method: str = plan.HARD) -> Figure:
     """Predicted shares (%) of each true class, a row, summed over the seeds; a panel for each of
     the tasks in `CONFUSED`."""
     frame, names = results.confusion, load("words.ko.yml")["class"]
