@@ -369,8 +369,9 @@ def train(cells: Sequence[Cell], jobs: int = 1) -> list[str]:
 
 def progress(profile: str) -> str:
     """How much of the plan is done, in a line."""
-    done, total, budget = 0, 0, plan.PROFILES[profile].budget
-    for cell in plan.cells(profile):
+    done, total, cells = 0, 0, plan.cells(profile)
+    budget = plan.PROFILES[profile].budget
+    for cell in cells:
         if is_refused(cell):
             continue
         groups = [] if cell.like else tune.tuning(cell.config, budget)
