@@ -30,11 +30,11 @@ book: .venv/installed ## install, execute the notebooks on what is published, bu
 	@echo "book:  file://$(CURDIR)/_build/html/index.html"
 	@echo "paper: $(CURDIR)/_build/paper/kcc.pdf (for print), $(CURDIR)/_build/paper/kcc-review.pdf (for review)"
 
-check: .venv/installed ## ruff, mypy, units, laws, golden numbers, doctests (no book)
+check: .venv/installed ## ruff, mypy, units, laws, golden numbers, doctests (no book, embedded data alone)
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check mtlstudy tests notebooks book
 	$(BIN)/python -m mypy
-	$(BIN)/python -m pytest -n $(CORES) -m "not book and not slow" tests mtlstudy
+	env -u MTLSTUDY_DATA $(BIN)/python -m pytest -n $(CORES) --dist worksteal -m "not book and not slow" tests mtlstudy
 	@echo "lines: $$(find mtlstudy -name '*.py' | xargs cat | wc -l) in the package (at most 12,000), \
 	$$(find mtlstudy -name '*.py' -not -path '*/study/*' -not -path '*/bench/*' | xargs cat | wc -l) without study and bench (at most 7,500)"
 

@@ -1,9 +1,9 @@
 """The command line: mtlstudy list | run | study | status | verify | data | … (see --help)."""
 
 import logging
+import os
 import sys
-from collections.abc import Callable
-from functools import wraps
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,12 +12,30 @@ from rich.console import Console
 from rich.table import Table
 
 from mtlstudy.errors import InputError, unknown
-from mtlstudy.registry import entry, names
+from mtlstudy.registry import PACKAGES, entry, names
 from mtlstudy.training import store
 from mtlstudy.training.config import RunConfig
 from mtlstudy.training.settings import parse_seeds, parse_settings
 
+
+class Program(typer.core.TyperGroup):
+    """Bad input is one line on stderr and exit code 2; a kill by the keyboard loses nothing."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            said, code = str(error), 2
+        except KeyboardInterrupt:
+            said, code = "stopped; the same command goes on from the last checkpoint", 130
+        typer.echo(f"mtlstudy: {said}", err=True)
+        raise typer.Exit(code)
+
+
 app = typer.Typer(
+    cls=Program,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -29,45 +47,41 @@ Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
 Jobs = Annotated[int, typer.Option(help="runs trained at once, each by a worker process")]
 
 
-def guarded(command: Callable[..., None]) -> Callable[..., None]:
-    """Bad input is one line on stderr and exit code 2; a kill by the keyboard loses nothing."""
-
-    @wraps(command)
-    def call(*args: Any, **kwargs: Any) -> None:
-        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-        try:
-            command(*args, **kwargs)
-        except InputError as error:
-            typer.echo(f"mtlstudy: {error}", err=True)
-            raise typer.Exit(2) from None
-        except KeyboardInterrupt:
-            again = "the same command goes on from the last checkpoint"
-            typer.echo(f"mtlstudy: stopped; {again}", err=True)
-            raise typer.Exit(130) from None
-
-    return call
+def show(columns: Iterable[str], rows: Iterable[Iterable[str]], title: str | None = None) -> None:
+    """Print a table."""
+    table = Table(*columns, title=title)
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
 
 
-def command(name: str | None = None) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """A command of the program, guarded."""
-    return lambda function: app.command(name)(guarded(function))
+@app.callback()
+def main(
+    portable: Annotated[
+        bool, typer.Option("--portable", help="the same bits on every x86-64 processor, slower")
+    ] = False,
+) -> None:
+    """Choose the arithmetic: libraries read it from the environment when they are loaded."""
+    if portable and not store.is_portable():
+        command = [sys.executable, "-m", "mtlstudy.cli", *sys.argv[1:]]
+        os.execve(sys.executable, command, {**os.environ, **store.PORTABLE})
 
 
-@command("list")
+@app.command("list")
 def list_() -> None:
     """What there is: data sets, sharing architectures, weightings."""
-    for kind in ("data", "sharing", "weighting"):
+    for kind in PACKAGES:
         needs = ["needs"] if kind == "weighting" else []
-        table = Table(kind, *needs, "source", "options")
+        rows = []
         for name in names(kind):
             cls = entry(kind, name)
             source = getattr(cls, "paper", None) or cls.citation
             options = ", ".join(cls.Options.model_fields) or "–"
-            table.add_row(name, *(getattr(cls, fact) for fact in needs), source, options)
-        console.print(table)
+            rows.append([name, *(getattr(cls, fact) for fact in needs), source, options])
+        show([kind, *needs, "source", "options"], rows)
 
 
-@command()
+@app.command()
 def run(
     data: Annotated[str, typer.Option(help="data set")],
     sharing: Annotated[str, typer.Option(help="sharing architecture")] = "hard",
@@ -92,10 +106,9 @@ def run(
     if profile not in PROFILES:
         raise unknown("profile", profile, PROFILES)
     values = parse_settings(set_ or [])
-    for name in ("seed", "data", "sharing", "weighting"):
-        if name in values:
-            option = "--seeds" if name == "seed" else f"--{name}"
-            raise InputError(f"--set {name}={values[name]}: allowed: {option}")
+    options = {"seed": "--seeds", **{kind: f"--{kind}" for kind in PACKAGES}}
+    for name in sorted(options.keys() & values):
+        raise InputError(f"--set {name}={values[name]}: allowed: {options[name]}")
     plan = PROFILES[profile]
     fields = {**plan.run, "device": device, **values}
     if "evaluations" not in values and isinstance(fields["steps"], int):
@@ -107,24 +120,22 @@ def run(
         other = config.but(weighting=like, weighting_options={})
         taken = tune.study(other, plan.budget, chosen, fixed=fixed, jobs=jobs).selected
     result = tune.study(config, plan.budget, chosen, fixed=fixed, like=taken, jobs=jobs)
-    table = Table("seed", "status", "validation", "test", "run", title=f"{result.selected}")
-    for finished in result.runs:
-        scores = [mean_metric(finished, split) for split in ("validation", "test")]
-        seed = str(finished.config.seed)
-        table.add_row(seed, finished.status, *scores, finished.path.name)
     if is_main_process():
-        console.print(table)
+        columns = ["seed", "status", "validation", "test", "run"]
+        show(columns, map(outcome, result.runs), title=f"{result.selected}")
 
 
-def mean_metric(run: store.Run, split: str) -> str:
-    """The mean metric over tasks, for the eye."""
-    if run.status != "done":
-        return f"step {run.record['diverged_step']}"
-    values = [task["metric"] for task in run.record["results"][split].values()]
-    return f"{sum(values) / len(values):.4f}"
+def outcome(run: store.Run) -> list[str]:
+    """A run's row: its scores are the mean metric over the tasks."""
+    if run.status == "done":
+        splits = (run.record["results"][split].values() for split in ("validation", "test"))
+        scores = [f"{sum(t['metric'] for t in split) / len(split):.4f}" for split in splits]
+    else:
+        scores = [f"step {run.record['diverged_step']}"] * 2
+    return [str(run.config.seed), run.status, *scores, run.path.name]
 
 
-@command()
+@app.command()
 def study(
     profile: Profile = "quick",
     comparison: Annotated[str, typer.Option(help="one of the plan's; all by default")] = "",
@@ -144,7 +155,7 @@ def study(
         typer.echo(line)
 
 
-@command("data")
+@app.command("data")
 def data_(
     name: Annotated[str | None, typer.Argument(help="download this one; else a list")] = None,
 ) -> None:
@@ -153,39 +164,39 @@ def data_(
 
     if name is not None:
         _hub.fetch(*entry("data", name).sources)
-    table = Table("data", "on this machine", "hub", "MB")
+    rows = []
     for one in names("data") if name is None else [name]:
         cls = entry("data", one)
         ids = ", ".join(dict.fromkeys(source.hub_id for source in cls.sources))
         size = f"{sum(source.megabytes for source in cls.sources):g}" if cls.sources else ""
         origin = ids or "comes with a package or is generated"
-        table.add_row(one, "yes" if cls.available() else "no", origin, size)
-    console.print(table)
+        rows.append([one, "yes" if cls.available() else "no", origin, size])
+    show(["data", "on this machine", "hub", "MB"], rows)
 
 
-@command()
+@app.command()
 def status(profile: Profile = "quick") -> None:
     """Every run of the store: done, diverged, resumable, stale (and why) or faulty; and how much of
     the plan is done."""
     from mtlstudy.study import results
 
     progress = results.progress(profile)
-    table = Table("run", "what", "state", "why")
-    for path in store.folders():
-        fault = store.fault(path)
-        if fault:
-            table.add_row(path.name, "", "faulty", fault)
-            continue
-        record = store.read(path)
-        config = store.Run(path, record).config
-        state = record["status"] if (path / "DONE").exists() else "resumable"
-        why = "; ".join(store.changes(record))
-        table.add_row(path.name, config.title, f"stale ({state})" if why else state, why)
-    console.print(table)
+    show(["run", "what", "state", "why"], map(state, store.folders()))
     typer.echo(progress)
 
 
-@command()
+def state(path: Path) -> list[str]:
+    """A run folder's row."""
+    if fault := store.fault(path):
+        return [path.name, "", "faulty", fault]
+    record = store.read(path)
+    what = record["status"] if (path / "DONE").exists() else "resumable"
+    why = "; ".join(store.changes(record))
+    title = store.Run(path, record).config.title
+    return [path.name, title, f"stale ({what})" if why else what, why]
+
+
+@app.command()
 def text(profile: Profile = "quick") -> None:
     """Render what the book and the paper quote: claims as sentences, numbers, provenance."""
     from mtlstudy.study.text import render
@@ -193,21 +204,25 @@ def text(profile: Profile = "quick") -> None:
     typer.echo(render(profile))
 
 
-@command()
+@app.command()
 def recheck(
     profile: Profile = "quick",
     seconds: Annotated[float, typer.Option(help="no run is begun after so much time")] = 90.0,
 ) -> None:
-    """Train a sample of the published runs again, and write how they came out."""
+    """Train a sample of the published runs again, and write how they came out. With --portable: how
+    far another arithmetic moves the results, for all runs within the time."""
+    from mtlstudy.study import plan
     from mtlstudy.study import recheck as sample
 
+    if profile not in plan.PROFILES:
+        raise unknown("profile", profile, plan.PROFILES)
     file = sample.recheck(profile, seconds)
-    for row in sample.read()["drawn"]:
+    for row in sample.read(profile, store.is_portable()):
         typer.echo(f"{row['run_id']} {row['data']} {row['method']}: {row['verdict']}")
     typer.echo(file)
 
 
-@command()
+@app.command()
 def publish(
     profile: Profile = "quick",
     drop: Annotated[
@@ -221,7 +236,7 @@ def publish(
         typer.echo(path)
 
 
-@command()
+@app.command()
 def verify(
     quarantine: Annotated[
         bool, typer.Option(help="move what is corrupt or foreign to runs/quarantine")
@@ -252,7 +267,7 @@ def verify(
         raise typer.Exit(1)
 
 
-@command()
+@app.command()
 def bench(
     name: Annotated[str, typer.Argument(help="solver, step, train or scale")],
     profile: Annotated[str, typer.Option(help="quick (minutes) or full (more rounds)")] = "quick",
@@ -265,16 +280,11 @@ def bench(
     from mtlstudy.bench import record
 
     table, path, notes = record.measure(name, profile, device, peer or [])
-    shown = Table(*record.SHOWN, title=f"{name}, {profile}")
-    for row in record.shown(table):
-        shown.add_row(*row)
-    console.print(shown)
-    for note in notes:
-        typer.echo(note)
-    typer.echo(path)
+    show(record.SHOWN, record.shown(table), title=f"{name}, {profile}")
+    typer.echo("\n".join([*notes, str(path)]))
 
 
-@command()
+@app.command()
 def new(
     kind: Annotated[str, typer.Argument(help="sharing, weighting or data")],
     name: Annotated[str, typer.Argument(help="its name, such as my_idea")],
@@ -285,8 +295,7 @@ def new(
     """Write one file that is a small working method, to replace by your own."""
     from mtlstudy.new import create
 
-    for line in create(kind, name, into):
-        typer.echo(line)
+    typer.echo("\n".join(create(kind, name, into)))
 
 
 if __name__ == "__main__":

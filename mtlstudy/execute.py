@@ -35,19 +35,15 @@ def execute(source: Path, target: Path, parameters: dict[str, Any]) -> Path:
         notebook = jupytext.read(source)
         kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
         notebook.metadata["kernelspec"] = kernel
-        first = load("words.ko.yml").get("page", {}).get(target.stem)
-        if first:  # several pages are made of this notebook, each with a beginning of its own
+        if first := load("words.ko.yml").get("page", {}).get(target.stem):
             notebook.cells[0].source = first
         jupytext.write(notebook, draft)
-        declared = papermill.inspect_notebook(str(draft))
-        for name in parameters:
+        declared, changed = papermill.inspect_notebook(str(draft)), {}
+        for name, value in parameters.items():
             if name not in declared:
                 raise unknown(f"{source.name} parameter", name, declared)
-        changed = {
-            name: value
-            for name, value in parameters.items()
-            if repr(value) != repr(default(declared[name]))
-        }
+            if repr(value) != repr(default(declared[name])):
+                changed[name] = value
         papermill.execute_notebook(
             draft, executed, changed, kernel_name="python3", progress_bar=False, log_output=True
         )

@@ -59,29 +59,22 @@ def task_gradients(
     keep_graph: whether the graph is used again later. out: where J is written; large memory that
     is reused is cheaper than memory allocated anew at every step.
     """
-    K = len(z)
+    K, one_by_one = len(z), mode == "sequential" or any(rep is not z[0] for rep in z)
+    size = 1 if one_by_one else K if mode == "batched" else chunk
     J = shared[0].new_empty(K, sum(p.numel() for p in shared)) if out is None else out
-    if mode == "sequential" or any(rep is not z[0] for rep in z):
-        for t, (rep, v) in enumerate(zip(z, to_z, strict=True)):
-            keep = keep_graph or t < K - 1
-            grads = torch.autograd.grad(rep, shared, v, retain_graph=keep, materialize_grads=True)
-            torch.cat([g.reshape(-1) for g in grads], out=J[t])
-            del grads  # so that the next task's take the same memory, which is still in the cache
-        return J
-    size = K if mode == "batched" else chunk
-    for start in range(0, K, size):
-        vectors = torch.stack(list(to_z[start : start + size]))
+    for t in range(0, K, size):
+        vectors = to_z[t] if one_by_one else torch.stack(list(to_z[t : t + size]))
         grads = torch.autograd.grad(
-            z[0],
+            z[t],
             shared,
             vectors,
-            retain_graph=keep_graph or start + size < K,
-            is_grads_batched=True,
+            retain_graph=keep_graph or t + size < K,
+            is_grads_batched=not one_by_one,
             materialize_grads=True,
         )
-        rows = [g.reshape(len(vectors), -1) for g in grads]
-        torch.cat(rows, 1, out=J[start : start + size])
-        del grads, rows
+        rows = J[t : t + size]
+        torch.cat([g.reshape(len(rows), -1) for g in grads], 1, out=rows)
+        del grads  # so that the next tasks' take the same memory, which is still in the cache
     return J
 
 

@@ -42,14 +42,14 @@ def create(kind: str, name: str, into: Path | None = None) -> list[str]:
         reason = f"{path} cannot be written ({error.strerror})"
         raise InputError(f"{reason}; --into CHECKOUT writes into another checkout") from None
     option, tests = STEPS[kind]
-    data = "--data my_idea" if kind == "data" else f"--data synthetic --{kind} my_idea"
+    data = "" if kind == "data" else "--data synthetic "
     steps = f"""\
 {path} is written; it works as it is.
 1. Put your idea in the place of the template's.
 {COUNT if kind == "sharing" else ""}2. Run the laws; what does not meet one is declared there:
      python -m pytest tests/laws/test_{kind}_laws.py {tests}
 3. Train (`mtlstudy list` names it; an option is set by --set {kind}.{option}):
-     mtlstudy run {data}"""
+     mtlstudy run {data}--{kind} my_idea"""
     return filled(steps, name).splitlines()
 
 

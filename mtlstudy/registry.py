@@ -44,7 +44,6 @@ def one_line(error: ValidationError, where: str, fields: list[str]) -> str:
 
 
 Entry = TypeVar("Entry")
-Class = TypeVar("Class", bound=type)
 
 
 class Registry(Generic[Entry]):
@@ -58,15 +57,15 @@ class Registry(Generic[Entry]):
         self._entries: dict[str, Entry] = {}
         self._complete = False
 
-    def register(self, name: str) -> Callable[[Class], Class]:
+    def register(self, name: str) -> Callable[[Entry], Entry]:
         """Class decorator: enter a class under `name`."""
 
-        def enter(entry: Class) -> Class:
+        def enter(entry: Entry) -> Entry:
             if name in self._entries:
                 both = f"{self._entries[name]!r} and {entry!r}"
                 raise InputError(f"{self.kind} = {name!r} is registered twice: {both}")
             entry.name = name  # type: ignore[attr-defined]
-            self._entries[name] = entry  # type: ignore[assignment]
+            self._entries[name] = entry
             return entry
 
         return enter

@@ -25,7 +25,7 @@ data = "korean_sentences"
 seeds = ""
 
 # %%
-from mtlstudy.study import claims, compare, korean, results, tables
+from mtlstudy.study import claims, comparison, korean, results, tables
 from mtlstudy.study.figures import korean as figures
 from mtlstudy.study.words import word
 
@@ -72,4 +72,4 @@ figures.conflict(found)
 # %%
 said = tables.bullets(claims.sentences(korean.claims(found, baselines)))
 stamp = tables.stamp(results.provenance(found.runs, profile))
-display(korean.shown(found, "tests", compare.differences(found)), said, stamp)
+display(korean.shown(found, "tests", comparison.differences(found)), said, stamp)

@@ -30,18 +30,11 @@
 profile = "quick"
 
 # %%
-from mtlstudy.study import (
-    claims,
-    performance,
-    performance_advice,
-    performance_claims,
-    performance_targets,
-    tables,
-)
+from mtlstudy.study import benchmarks, claims, performance, tables
 from mtlstudy.study.figures import performance as figures
 
-frames = performance.frames()
-targets = performance_targets.targets(frames)
+frames = benchmarks.frames()
+targets = performance.targets(frames)
 shown = tables.show(targets, "성능의 목표와 측정값", "tab-performance-targets")
 display(performance.missing(frames, profile), shown)
 
@@ -120,12 +113,12 @@ tables.Tables(
 rules = tables.prose("**고르는 규칙.** 수준: 표현 수준이 단계의 시간을 {saved} % 이상 줄이고 사분위 범위도 겹치지 않으면 표현, 그 밖에는 매개변수. "
                  "미분 방식: 가장 빠른 것. 사분위 범위가 그것과 겹치는 것이 여럿이면 메모리를 가장 적게 쓰는 것, 메모리의 차이가 {even} % "
                  "이내이면 더 단순한 것. update_every: 단계의 평균 시간이 평균 손실로 학습하는 단계의 {budget}배를 넘지 않는 가장 작은 값. "
-                 "설정 `mode=\"auto\"`는 실행을 시작할 때 첫 배치에서 재어 미분 방식을 고른다.", **performance_advice.RULES)  # fmt: skip
+                 "설정 `mode=\"auto\"`는 실행을 시작할 때 첫 배치에서 재어 미분 방식을 고른다.", **performance.RULES)  # fmt: skip
 advice = tables.show(
-    performance_advice.advice(frames["step"]),
+    performance.advice(frames["step"]),
     "모형과 과제의 수에 따른 권고. 배: 평균 손실로 학습하는 단계에 대한 비",
     "tab-performance-advice",
 )
-findings = tables.bullets(claims.sentences(performance_claims.findings(frames)))
-further = tables.bullets(claims.sentences(performance_claims.advice(frames)))
+findings = tables.bullets(claims.sentences(performance.findings(frames)))
+further = tables.bullets(claims.sentences(performance.further(frames)))
 display(findings, rules, advice, further, performance.stamp())

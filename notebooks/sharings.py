@@ -34,7 +34,7 @@ methods = ""
 seeds = ""
 
 # %%
-from mtlstudy.study import claims, compare, comparison, results, tables
+from mtlstudy.study import claims, comparison, results, tables
 from mtlstudy.study.figures import comparison as figures
 from mtlstudy.study.figures import learned
 
@@ -88,7 +88,7 @@ learned.spectra(found.learned)
 
 # %%
 tests = tables.show(
-    compare.differences(found),
+    comparison.differences(found),
     "공유 구조의 미리 정한 비교: Δm 차이의 짝지은 검정",
     "tab-sharing-tests",
 )

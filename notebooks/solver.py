@@ -30,8 +30,7 @@
 profile = "quick"
 
 # %%
-from mtlstudy.study import claims, results, tables
-from mtlstudy.study import solver_values as solver
+from mtlstudy.study import claims, results, solver, tables
 from mtlstudy.study.figures import solver as figures
 
 cases = results.computed("solver", profile)["solver"]
@@ -65,7 +64,7 @@ tables.Tables(
         tables.show(
             solver.statuses(cases), "실패한 사례에서 풀이기가 보고한 상태", "tab-solver-statuses"
         ),
-        tables.show(solver.laws(cases), "뉴턴 풀이가 지키는 법칙", "tab-solver-laws"),
+        tables.show(solver.law_errors(cases), "뉴턴 풀이가 지키는 법칙", "tab-solver-laws"),
     ]
 )
 

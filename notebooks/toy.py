@@ -28,8 +28,7 @@
 profile = "quick"
 
 # %%
-from mtlstudy.study import claims, results, tables
-from mtlstudy.study import toy_values as toy
+from mtlstudy.study import claims, results, tables, toy
 from mtlstudy.study.figures import toy as figures
 
 frames = results.computed("toy", profile)

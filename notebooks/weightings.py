@@ -31,7 +31,7 @@ methods = ""
 seeds = ""
 
 # %%
-from mtlstudy.study import claims, compare, comparison, results, tables
+from mtlstudy.study import claims, comparison, results, tables
 from mtlstudy.study.figures import comparison as figures
 from mtlstudy.study.figures.style import keep
 
@@ -76,7 +76,7 @@ figures.weights(found)
 
 # %%
 tables.show(
-    compare.differences(found), "미리 정한 비교: Δm 차이의 짝지은 검정", "tab-comparison-tests"
+    comparison.differences(found), "미리 정한 비교: Δm 차이의 짝지은 검정", "tab-comparison-tests"
 )
 
 # %%

@@ -9,6 +9,7 @@ import torch
 from mtlstudy.training.build import _load
 
 torch.set_num_threads(1)
+BOOK = ("tests/book/", *(f"tests/study/test_{x}" for x in ("figures", "pages", "korean_bench")))
 
 
 @pytest.fixture(autouse=True)
@@ -18,6 +19,13 @@ def store(tmp_path, monkeypatch):
     monkeypatch.setenv("MTLSTUDY_BUILD", str(tmp_path / "build"))
     _load.cache_clear()  # data that another test loaded, and perhaps broke
     return tmp_path / "runs"
+
+
+def pytest_collection_modifyitems(items):
+    """What tests the book and its pages and figures carries the marker `book`."""
+    for item in items:
+        if item.nodeid.startswith(BOOK):
+            item.add_marker("book")
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from functools import partial
+from importlib import import_module
 from types import SimpleNamespace
 
 import numpy as np
@@ -326,13 +327,13 @@ def test_what_is_slow_is_not_tried_on_anything_larger(monkeypatch):
 
 def test_the_loop_and_its_shares(tmp_path):
     config = RunConfig(data="yeast", device="cpu", steps=60, evaluations=2)
-    found = train.shares(train.fresh(config, tmp_path, train.Watched))
+    found = train.shares(train.fresh(config, tmp_path))
     parts = {"draw", "step", "evaluation", "checkpoint", "recording", "results", "rest"}
     assert set(found) == parts | {"run"}
     assert sum(found[name] for name in parts) == pytest.approx(found["run"])
     assert found["step"] > 0.2 * found["run"]
     training = train.fresh(config, tmp_path)
-    train.bare(training)()
+    train.steps(training, 60)
     assert training.train.calls == 60
 
 
@@ -367,7 +368,7 @@ def test_drawing_a_batch_is_a_small_part_of_a_step():
 
 def test_every_benchmark_has_a_baseline():
     for name in benchmarks.BENCHES:
-        module = record.benchmark(name)
+        module = import_module(f"mtlstudy.bench.{name}")
         assert module.BASELINE and callable(module.run)
 
 

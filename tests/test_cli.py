@@ -62,6 +62,17 @@ def test_status_says_why_a_run_is_stale(monkeypatch):
     assert "weighting.nash: version 1 then, 9 now" in text
 
 
+def test_a_run_with_a_field_that_there_is_no_more_is_stale_and_sound():
+    call(*RUN, "--seeds", "0")
+    (path,) = store.folders()
+    record = store.read(path)
+    record["config"]["profile"] = "quick"
+    store.finish(path, record)
+    text = words(call("status"))
+    assert "stale (done)" in text and "profile: 'quick' then, no such field now" in text
+    assert "1 runs checked, 0 faulty" in call("verify").output
+
+
 def test_tuned_values_can_be_taken_over():
     small = [field for field in SMALL if "lr" not in field]
     done = call(
@@ -125,6 +136,16 @@ def test_settings_and_seeds():
         parse_settings(["wieghting.power=1"])
 
 
+@pytest.mark.slow
+def test_the_portable_arithmetic_is_chosen_before_the_libraries_are_loaded():
+    command = [sys.executable, "-m", "mtlstudy.cli", "--portable", *RUN, "--seeds", "0"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (path,) = store.folders()
+    assert store.read(path)["provenance"]["isa"] == "portable"
+
+
+@pytest.mark.slow
 def test_data_says_what_is_on_this_machine(monkeypatch, tmp_path):
     for variable in ("MTLSTUDY_DATA", "MTLSTUDY_CACHE", "HF_HUB_CACHE"):
         monkeypatch.setenv(variable, str(tmp_path / "nowhere"))

@@ -42,6 +42,7 @@ def test_a_misspelt_parameter_stops_before_anything_runs(tmp_path):
     assert not target.exists()
 
 
+@pytest.mark.slow
 def test_a_notebook_that_is_missing_is_named(tmp_path):
     command = [sys.executable, "-m", "mtlstudy.execute", "nowhere.py", str(tmp_path / "x.ipynb")]
     done = subprocess.run(command, capture_output=True, text=True)

@@ -34,7 +34,6 @@ ALLOWED = {  # part → the parts that it may import
 NEIGHBOURS = {  # entries that rest on another entry's module, beside base and underscored ones
     "mtlstudy.weighting.block_nash": {"mtlstudy.weighting.nash"},
     "mtlstudy.weighting.nash_ccp": {"mtlstudy.weighting.nash"},
-    "mtlstudy.weighting.torchjd_methods": {"mtlstudy.weighting.torchjd"},
     "mtlstudy.data.klue": {"mtlstudy.data.sentences", "mtlstudy.data.tagged"},
     "mtlstudy.data.korean_sentences": {"mtlstudy.data.sentences"},
     "mtlstudy.data.korean_tagging": {"mtlstudy.data.tagged"},
@@ -127,6 +126,7 @@ def test_notebooks_import_the_package_and_the_study_alone():
                 assert target == "mtlstudy" or target.startswith("mtlstudy.study"), (source, target)
 
 
+@pytest.mark.slow
 def test_import_is_light_and_opens_no_socket():
     code = (
         "import sys, socket\n"
@@ -141,6 +141,7 @@ def test_import_is_light_and_opens_no_socket():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.slow
 def test_training_needs_no_jupyter_no_cvxpy_no_snakemake_and_no_numba(tmp_path):
     code = (
         "import sys\n"

@@ -10,11 +10,9 @@ import pandas as pd
 import pytest
 
 from mtlstudy.study import benchmarks, performance, publish
-from mtlstudy.study import performance_advice as rules
 from mtlstudy.study.claims import Claim, sentences
 from mtlstudy.study.figures import performance as figures
-from mtlstudy.study.performance_claims import advice, bfloat16, claims, findings
-from mtlstudy.study.performance_targets import TARGETS, targets
+from mtlstudy.study.performance import bfloat16, findings, further, judged, targets
 from mtlstudy.study.words import word
 
 ORIGIN = {
@@ -153,7 +151,7 @@ def unpublished(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def outcomes(frames: dict[str, pd.DataFrame]) -> dict[str, str]:
-    return {target.key: target.outcome(target.measured(frames)) for target in TARGETS}
+    return {row["key"]: row["outcome"] for row in judged(frames)}
 
 
 def cell(frames: dict[str, pd.DataFrame], key: str, column: str) -> str:
@@ -210,20 +208,20 @@ def test_a_step_counts_by_its_best_way_and_its_worst_size(
 def test_the_advice_flips_with_the_rows(
     changed: dict[str, float], mode: str, level: str, every: int
 ) -> None:
-    found = rules.choices(step(**changed))
+    found = performance.choices(step(**changed))
     places = [("mlp", 2), ("mlp", 8), ("transformer", 2), ("transformer", 8)]
-    assert [(c.model, c.K) for c in found] == places
-    assert {(c.mode, c.level, c.every) for c in found} == {(mode, level, every)}
-    assert {c.kept for c in found} <= {1, 2, 3}
-    assert all(c.after <= rules.BUDGET + 1e-9 for c in found)
-    shown = rules.advice(step(**changed))
+    assert [(c["model"], c["K"]) for c in found] == places
+    assert {(c["mode"], c["level"], c["every"]) for c in found} == {(mode, level, every)}
+    assert {c["kept"] for c in found} <= {1, 2, 3}
+    assert all(c["after"] <= performance.BUDGET + 1e-9 for c in found)
+    shown = performance.advice(step(**changed))
     modes = shown[word("performance.columns.mode")]
     assert len(shown) == 4
     assert set(modes) == {f"{word(f'performance.{mode}')} ({mode.removeprefix('nash_')})"}
 
 
 def test_the_other_advice_flips_too(frames: dict[str, pd.DataFrame]) -> None:
-    found = by_kind(advice(frames))
+    found = by_kind(further(frames))
     assert {kind: own[0].outcome for kind, own in found.items()} == {
         "every": "listed",
         "share": "small",
@@ -234,13 +232,13 @@ def test_the_other_advice_flips_too(frames: dict[str, pd.DataFrame]) -> None:
     assert found["batches"][0].figures["least"] == "16"
     assert found["jobs"][0].figures == {"speed": "1.82", "started": "1.65"}
     other = {**frames, "train": train(jobs=1.2), "solver": solver(newton=0.5)}
-    found = by_kind(advice(other))
+    found = by_kind(further(other))
     assert found["jobs"][0].outcome == "down" and found["share"][0].outcome == "large"
     alone = solver()
     alone = alone[(alone["part"] != "batched") | (alone["method"] != "newton")]
     slow = [row("batched", "newton", 0.06, 1.2, K=5, batch=N) for N in (1, 16)]
     batches = {**frames, "solver": pd.concat([alone, benchmarks.frame(slow)])}
-    assert by_kind(advice(batches))["batches"][0].outcome == "down"
+    assert by_kind(further(batches))["batches"][0].outcome == "down"
 
 
 @pytest.mark.parametrize(("ratio", "outcome"), [(0.5, "fast"), (14.0, "slow"), (1.1, "slow")])
@@ -256,14 +254,14 @@ def test_the_findings_follow_the_rows(frames: dict[str, pd.DataFrame]) -> None:
     assert [c.figures["items"] for c in found["steps"]] == 2 * [f"{official} 2.9, {jd} 3.8"]
     assert [c.figures["items"] for c in found["memory"]] == ["3.00", "3.00"]
     assert found["targets"][0].outcome == "all"
-    assert "nan" not in " ".join(sentences(claims(frames)))
+    assert "nan" not in " ".join(sentences([*findings(frames), *further(frames)]))
 
 
 def test_every_claim_has_a_sentence(
     frames: dict[str, pd.DataFrame], empty: dict[str, pd.DataFrame]
 ) -> None:
     for given in (frames, empty):
-        found = claims(given)
+        found = [*findings(given), *further(given)]
         assert len(sentences(found)) == len(found) >= 2
 
 
@@ -298,14 +296,14 @@ def test_tables(frames: dict[str, pd.DataFrame], empty: dict[str, pd.DataFrame])
         performance.loop,
         performance.ratios,
         performance.scaling,
-        rules.advice,
+        performance.advice,
     ]
     for table in made:
         assert table(empty["solver"]).to_numpy().tolist() == [[word("performance.absent")]]
 
 
 def test_step_ratios_are_those_of_the_benchmark(frames: dict[str, pd.DataFrame]) -> None:
-    found = performance.step_ratios(frames).set_index(["data", "method"])["ratio"]
+    found = benchmarks.step_ratios(frames).set_index(["data", "method"])["ratio"]
     expected = {"hard+equal": 1.0, "hard+nash": 2.5, "ple+equal": 3.0}
     assert found["yeast"].to_dict() == expected and len(found) == 3
 
@@ -322,11 +320,11 @@ def test_figures_are_drawn(frames: dict[str, pd.DataFrame], empty: dict[str, pd.
 
 def test_one_model_or_one_part_alone_is_enough(frames: dict[str, pd.DataFrame]) -> None:
     one = frames["step"][frames["step"]["part"] == "mlp"]
-    assert figures.steps(one) and len(rules.advice(one)) == 2
+    assert figures.steps(one) and len(performance.advice(one)) == 2
     loop = frames["train"][frames["train"]["part"] == "loop"]
     bare = {**frames, "step": one[one["method"] == "limit"], "train": loop}
     assert figures.loop(bare["train"])
-    assert "nan" not in " ".join(sentences(claims(bare)))
+    assert "nan" not in " ".join(sentences([*findings(bare), *further(bare)]))
     assert {"untested", "reached"} == set(outcomes(bare).values())
 
 
@@ -340,7 +338,7 @@ def placed(frames: dict[str, pd.DataFrame], folder: Path) -> None:
 @pytest.mark.usefixtures("unpublished")
 def test_the_files_are_read_and_their_origin_told(frames: dict[str, pd.DataFrame]) -> None:
     placed(frames, benchmarks.folder())
-    read = performance.frames()
+    read = benchmarks.frames()
     assert outcomes(read) == outcomes(frames)
     left_out = performance.missing(read).plain
     assert left_out.count("ccp_ecos is left out") == 4
@@ -350,14 +348,14 @@ def test_the_files_are_read_and_their_origin_told(frames: dict[str, pd.DataFrame
 
 @pytest.mark.usefixtures("unpublished")
 def test_what_is_not_measured_is_said_and_the_rest_shown(frames: dict[str, pd.DataFrame]) -> None:
-    read = performance.frames()
+    read = benchmarks.frames()
     assert all(frame.empty for frame in read.values())
     said = performance.missing(read, "full").plain
     for name in benchmarks.BENCHES:
         assert said.count(f"mtlstudy bench {name} --profile full") == 1
     assert performance.stamp().plain == word("performance.no_stamp")
     placed({"step": frames["step"]}, benchmarks.folder())
-    read = performance.frames()
+    read = benchmarks.frames()
     assert outcomes(read)["mlp"] == "reached" and outcomes(read)["batch"] == "untested"
     said = performance.missing(read).plain
     assert said.count("mtlstudy bench") == 3 and "mtlstudy bench step" not in said

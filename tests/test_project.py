@@ -65,11 +65,13 @@ def block(tmp_path_factory):
         return readme.block("quick")
 
 
+@pytest.mark.book
 def test_the_readme_says_what_the_published_results_say(block):
     text = (ROOT / "README.md").read_text()
     assert text.partition(publish.BEGIN)[2].partition(publish.END)[0].strip() == block.strip()
 
 
+@pytest.mark.book
 def test_the_readmes_picture_is_drawn_from_the_published_results(monkeypatch):
     monkeypatch.chdir(ROOT)
     results.published.cache_clear()

@@ -36,7 +36,7 @@ def make(name, **options):
 
 
 def sentences(source, split, column="tokens"):
-    return hub.rows(source, split).with_format("arrow")[:][column].to_pylist()
+    return hub.rows(source, split)[column].to_pylist()
 
 
 def parts(splits):

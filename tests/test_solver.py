@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from mtlstudy.study import solver, solver_values
+from mtlstudy.study import solver
 from mtlstudy.study.claims import Claim, cited, sentences
 from mtlstudy.study.figures import solver as figures
 from mtlstudy.study.results import Results
@@ -98,7 +98,9 @@ def test_rows_of_a_recorded_run() -> None:
     assert by.map(len).tolist() == [4, 4, 1, 4, 4] and by[2] == ["newton"]
     assert rows.loc[rows["case"] == 2, "status"].item() != "SOLVED"
     assert (rows.loc[rows["case"] != 2, "residual"] < 1e-4).all()
-    assert solver_values.judged(rows).loc[rows["solver"] == "newton", "time"].dropna().eq(1).all()
+    assert (
+        solver.judged(rows, "recorded").loc[rows["solver"] == "newton", "time"].dropna().eq(1).all()
+    )
 
 
 def test_laws_are_measured_on_the_gradients() -> None:
@@ -110,19 +112,19 @@ def test_laws_are_measured_on_the_gradients() -> None:
 
 
 def test_failures_are_counted_by_what_the_solvers_say() -> None:
-    stress = solver_values.by_solver(solver_values.common(cases(), "stress"))
+    stress = solver.by_solver(solver.common(cases(), "stress"))
     assert (stress["ccp"]["failed"], stress["ccp"]["silent"]) == ("14", "7")
     assert stress["ccp"]["failed_percent"] == "35.0" and stress["newton"]["failed"] == "0"
     assert stress["ccp"]["time"] == "400.0" and stress["newton"]["time"] == "1.0"
     lost = cases().assign(residual=np.nan)
-    assert solver_values.judged(lost)["failed"].all(), "no weights are a failure"
+    assert solver.judged(lost, "stress")["failed"].all(), "no weights are a failure"
     few = cases()
     few = few[(few["solver"] == "newton") | (few["case"] < 30)]
-    assert len(solver_values.common(few, "stress")) == 4 * 30, "cases that all were given count"
+    assert len(solver.common(few, "stress")) == 4 * 30, "cases that all were given count"
 
 
 def test_claims_follow_the_numbers() -> None:
-    found = by_kind(solver_values.claims(cases(), models()))
+    found = by_kind(solver.claims(cases(), models()))
     outcomes = {kind: claim.outcome for kind, claim in found.items()}
     assert outcomes == {
         "exact": "solved",
@@ -138,34 +140,34 @@ def test_claims_follow_the_numbers() -> None:
     bad = cases().assign(residual=1e-2)
     quick = cases()
     quick.loc[quick["solver"] == "newton", "seconds"] *= 1e4
-    other = by_kind(solver_values.claims(bad, models(0.0)))
+    other = by_kind(solver.claims(bad, models(0.0)))
     assert other["exact"].outcome == "failed" and other["trained"].outcome == "same"
-    assert by_kind(solver_values.claims(quick, models()))["time"].outcome == "faster"
+    assert by_kind(solver.claims(quick, models()))["time"].outcome == "faster"
     gone = models(np.nan)
-    assert by_kind(solver_values.claims(cases(), gone))["trained"].outcome == "untested"
+    assert by_kind(solver.claims(cases(), gone))["trained"].outcome == "untested"
     for given in (models(), models(0.0), gone):
-        for claims in (solver_values.claims(cases(), given), solver_values.paper(given)):
+        for claims in (solver.claims(cases(), given), solver.paper(given)):
             assert len(sentences(claims)) == len(claims)
-    assert set(cited(solver_values.paper(models()))["paper"]["trained"]) == set(DATA)
+    assert set(cited(solver.paper(models()))["paper"]["trained"]) == set(DATA)
 
 
 def test_tables_and_what_is_cited() -> None:
     frame = cases()
     for part, data in (("stress", ""), ("recorded", "yeast")):
-        assert len(solver_values.solvers(frame, part, data)) == 4
-    families = solver_values.families(frame)
+        assert len(solver.solvers(frame, part, data)) == 4
+    families = solver.families(frame)
     assert families[word("solver.ccp")].tolist() == ["14/40"]
-    counts = solver_values.statuses(frame)[word("solver.columns.failed")]
-    assert counts.astype(int).sum() == 28 and len(solver_values.statuses(cases(far=False))) == 1
-    assert len(solver_values.laws(frame)) == 3 and len(solver_values.trained(models())) == 5
-    found = solver_values.cited(frame, models())
+    counts = solver.statuses(frame)[word("solver.columns.failed")]
+    assert counts.astype(int).sum() == 28 and len(solver.statuses(cases(far=False))) == 1
+    assert len(solver.law_errors(frame)) == 3 and len(solver.trained(models())) == 5
+    found = solver.cited(frame, models())
     assert found["stress"]["K_max"] == "5" and found["stress"]["newton_all"]["cases"] == "40"
     assert set(found["recorded"]) == set(DATA) and len(found["findings"]) == 8
 
 
 def test_what_is_published_is_read() -> None:
     frame = pd.read_csv(BOOK / "results/quick/solver.csv")
-    exact = solver_values.newton(frame)
+    exact = solver.exact(frame)
     assert len(exact) == 480 and not exact["failed"].any()
     assert (exact["residual"] <= solver.bound(exact["cosine_condition"])).all()
 

@@ -122,6 +122,7 @@ def test_other_texts_options_or_lengths_are_other_entries_of_the_cache(cache):
     )
 
 
+@pytest.mark.slow
 def test_training_again_in_another_process_gives_the_same_tokenisers():
     """Hash seeds of the library differ from process to process."""
     code = (

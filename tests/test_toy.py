@@ -11,7 +11,7 @@ from torchjd.aggregation import CAGradWeighting, MGDAWeighting, PCGradWeighting
 
 from mtlstudy import InputError, Status, nash_weights, weighting
 from mtlstudy.data.toy import STARTS, TOLERANCE, front, gap, jacobian, losses, on_front
-from mtlstudy.study import toy, toy_values
+from mtlstudy.study import toy
 from mtlstudy.study.claims import sentences
 from mtlstudy.study.figures import toy as figures
 from mtlstudy.study.words import BOOK, word
@@ -136,7 +136,7 @@ def test_facts_of_the_paper():
     assert (ends["steps"] == 35_000).all() and (ends["lr"] == 1e-3).all()
     exact = ends["method"].isin(["nash", "equal", "equal_norm"])
     assert (ends.loc[exact, "solved_every"] == 1).all()
-    row = toy_values.summary(ends).set_index("method")
+    row = toy.summary(ends).set_index("method")
     nash = row.loc["nash"]
     assert nash["on_front"] == 5 and nash["worst"] < 1 and nash["spread"] > 40
     assert row.loc["equal_norm", "on_front"] == 5 and row.loc["mgda", "on_front"] == 5
@@ -169,18 +169,18 @@ def test_frames_and_values(short):
     assert np.allclose(last[["x1", "l2"]], ends[["x1", "l2"]], rtol=1e-4)
     assert (last["step"] == 60).all() and set(ends["gap"] >= 0) == {True}
     assert set(ends.loc[ends["method"] == "cagrad", "solved_every"]) == {100}
-    problem = toy_values.cited(ends)["problem"]
+    problem = toy.cited(ends)["problem"]
     assert word("toy.held", method="CAGrad", every=100) in problem["held"]
     assert problem["x2"].startswith("−8.3")
-    methods = toy_values.methods(ends)
+    methods = toy.methods(ends)
     assert methods[word("toy.columns.on_front")].tolist() == ["0/5"] * len(toy.METHODS)
     assert methods[word("toy.columns.missed")].str.startswith("(−8.5, 7.5), ").all()
-    assert toy_values.points(ends).shape == (5, 1 + len(toy.METHODS))
+    assert toy.points(ends).shape == (5, 1 + len(toy.METHODS))
     for draw in (figures.contours, figures.loss_space):
         figure = draw(ends, paths)
         figure.canvas.draw()  # a glyph that the font lacks is an error
         assert len([ax for ax in figure.axes if ax.lines]) == len(toy.METHODS)
-    with pytest.raises(InputError, match="no paths"):
+    with pytest.raises(InputError, match="no rows"):
         figures.contours(ends, paths.head(0))
 
 
@@ -194,7 +194,7 @@ def test_a_path_is_thin():
 
 def test_claims_follow_the_numbers(short):
     ends = short["toy"]
-    lost = toy_values.claims(ends)
+    lost = toy.claims(ends)
     outcomes = {(claim.kind, claim.outcome) for claim in lost}
     assert outcomes == {
         ("toy_arrived", "few"),
@@ -202,10 +202,10 @@ def test_claims_follow_the_numbers(short):
         ("toy_games", "counted"),
     }
     nash = ends["method"] == "nash"
-    won = toy_values.claims(ends.assign(on_front=nash & (ends["start"] > 1)))
+    won = toy.claims(ends.assign(on_front=nash & (ends["start"] > 1)))
     assert [c.outcome for c in won if c.kind == "toy_control"] == ["up"]
     assert won[0].outcome == "some" and won[0].figures["missed"] == "(−8.5, 7.5)"
-    every = toy_values.claims(ends.assign(on_front=nash))[0]
+    every = toy.claims(ends.assign(on_front=nash))[0]
     assert every.outcome == "all" and every.figures["on_front"] == 5
     for claims in (lost, won, [every]):
         assert len(sentences(claims)) == len(claims)

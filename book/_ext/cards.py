@@ -76,14 +76,13 @@ def _hub(source: hub.Source) -> str:
 
 def _examples(source: hub.Source) -> list[str]:
     """Rows of a file as they are, cut to a length and escaped: a list in MyST."""
-    rows = hub.rows(source, next(iter(source.splits))).with_format("arrow")
-    fields = {field.name: kind(field.type) for field in rows.data.schema}
+    table = hub.rows(source, next(iter(source.splits)))
+    fields = {field.name: kind(field.type) for field in table.schema}
     if "image" in fields.values():
         return []
     columns = [name for name in source.columns if fields[name] != "struct"]
     picked: list[dict[str, Any]] = []
-    for i in range(min(len(rows), 1000)):
-        row = {name: rows[i][name][0].as_py() for name in columns}
+    for row in table.select(columns).slice(0, 1000).to_pylist():
         if all(row.get(name, value) == value for name, value in HARMLESS.items()):
             picked.append(row)
         if len(picked) == EXAMPLES:

@@ -102,18 +102,18 @@ def official(solver: str) -> Method:
     faster program."""
 
     def make(problem: Problem) -> Call:
-        shared, optimiser, K = problem.shared(), adam(problem), len(problem.tasks)
-        start, a = None, np.ones(K)
+        shared, optimiser = problem.shared(), adam(problem)
+        a = np.ones(len(problem.tasks))
 
         def step() -> Answer:
-            nonlocal start, a
+            nonlocal a
             optimiser.zero_grad()
             losses, _ = problem.losses()
             grads = [torch.autograd.grad(loss, shared, retain_graph=True) for loss in losses]
             J = torch.stack([torch.cat([g.flatten() for g in row]) for row in grads])
             M = (J @ J.mT).double().cpu().numpy()
-            found = ccp(M, start, solver=solver, published=True)
-            start = a = np.where(np.isfinite(found.weights), found.weights, a)
+            found = ccp(M, a, solver=solver, published=True)
+            a = np.where(np.isfinite(found.weights), found.weights, a)
             weights = torch.from_numpy(a)
             objective: Tensor = (torch.stack(losses) * weights.to(losses[0])).sum()
             objective.backward()
@@ -206,19 +206,17 @@ THEIRS: dict[str, Method] = {
 
 def available(peers: Sequence[Peer], notes: list[str]) -> dict[str, Method]:
     """Every method that can be tried here; what is missing is a line in `notes`."""
-    found = dict(OURS)
+    found = {**OURS, "official": official("ECOS"), **THEIRS}
     compiler = os.environ.get("CXX", "g++")
     if shutil.which(compiler) is None:
         del found["nash_compiled"]
         notes.append(f"nash_compiled is left out: no C++ compiler ({compiler})")
-    solver = "ECOS"
     try:
         ready("official")
     except InputError as missing:
-        solver = "CLARABEL"
+        found["official"] = official("CLARABEL")
         notes.append(f"{missing}; official takes Clarabel")
-    found["official"] = official(solver)
-    return found | THEIRS | {peer.method: by_peer(peer) for peer in peers}
+    return found | {peer.method: by_peer(peer) for peer in peers}
 
 
 def made(
@@ -243,9 +241,3 @@ def exact(problem: Problem) -> Tensor:
     """M (K, K) of the model as it stands."""
     z, to_z = problem.head_gradients()
     return gramian(task_gradients([z] * len(to_z), to_z, problem.shared()))[0]
-
-
-def error(a: Tensor, M: Tensor) -> float:
-    """max_t |a_t (M a)_t − 1|."""
-    a, M = a.double().cpu(), M.double().cpu()
-    return float((a * (M @ a) - 1).abs().max())

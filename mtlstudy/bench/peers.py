@@ -11,7 +11,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -36,22 +35,16 @@ DEFAULTS = {"update_weights_every": 1, "optim_niter": 20, "max_norm": 1.0}
 
 @dataclass(frozen=True)
 class Peer:
-    """A checkout: its name in `KNOWN` and where it lies."""
+    """A checkout: its name in `KNOWN`, where it lies, its class."""
 
     name: str
     path: Path
+    weighting: type[Any]
 
     @property
     def method(self) -> str:
         """How rows name it."""
         return self.name.lower().replace("-", "_")
-
-    @cached_property
-    def weighting(self) -> type[Any]:
-        """Its class."""
-        module, cls = KNOWN[self.name]
-        found: type[Any] = getattr(load(self.path, module), cls)
-        return found
 
     def version(self) -> str:
         """The commit of the checkout; where it is none, the git object id of its module."""
@@ -108,12 +101,11 @@ class Peer:
 def peer(path: Path) -> Peer:
     """The peer in a folder. Raises `InputError` for a folder that is none, and where something that
     it needs is missing."""
-    for name, (module, _) in KNOWN.items():
+    for name, (module, weighting) in KNOWN.items():
         if source(path, module).is_file():
             ready(f"peer {name}")
-            found = Peer(name, path.resolve())
-            _ = found.weighting
-            return found
+            path = path.resolve()
+            return Peer(name, path, getattr(load(path, module), weighting))
     files = " or ".join(str(source(Path(), module)) for module, _ in KNOWN.values())
     allowed = f"a checkout of {', '.join(KNOWN)} (a folder with {files})"
     raise InputError(f"peer = {str(path)!r} is not known; allowed: {allowed}")

@@ -16,18 +16,21 @@ from mtlstudy.models.tasks import Task
 from mtlstudy.registry import entry
 
 CLASSES = 10
-DEFAULTS = {"mlp": (512, 3, 256), "transformer": (128, 4, 32)}
-"""Width, depth and batch of a kind."""
+DEFAULTS = {
+    "mlp": {"inputs": 256, "width": 512, "depth": 3, "batch": 256},
+    "transformer": {"inputs": 1000, "length": 32, "width": 128, "depth": 4, "batch": 32},
+}
+"""Sizes of a kind; inputs: features, or token numbers."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A model, one batch for it, and its name. length: tokens of an input, 0 where it has none."""
+    """A model, one batch for it, and its name. length: tokens of an input, if it has some."""
 
     name: str
     model: Sharing
     batch: Split
-    length: int = 0
+    length: int | None = None
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -45,7 +48,7 @@ class Problem:
             "problem": self.name,
             "K": len(self.tasks),
             "parameters": self.model.parameter_count(),
-            "length": self.length or None,
+            "length": self.length,
             "batch": len(self.batch.inputs),
         }
 
@@ -53,64 +56,46 @@ class Problem:
         """The trunk's parameters."""
         return [p for block in self.model.shared_blocks().values() for p in block]
 
-    def encode(self) -> Tensor:
-        """The representation z (N, d) of the batch, which all tasks share."""
-        return self.model.encode(self.batch.inputs)[self.tasks[0].name]
+    def losses(self) -> tuple[list[Tensor], Tensor]:
+        """K losses on the batch, and the representation z (N, d) that all heads read."""
+        z = self.model.encode(self.batch.inputs)[self.tasks[0].name]
+        return self.read([z] * len(self.tasks)), z
 
     def read(self, z: Sequence[Tensor]) -> list[Tensor]:
         """K losses of the heads on what each of them reads."""
-        heads, targets, pairs = (
-            self.model.heads,
-            self.batch.targets,
-            zip(self.tasks, z, strict=True),
-        )
+        heads, targets = self.model.heads, self.batch.targets
+        pairs = zip(self.tasks, z, strict=True)
         return [task.loss(heads[task.name](rep), targets[task.name]) for task, rep in pairs]
-
-    def losses(self) -> tuple[list[Tensor], Tensor]:
-        """K losses on the batch, and the representation z (N, d) that all heads read."""
-        z = self.encode()
-        return self.read([z] * len(self.tasks)), z
 
     def head_gradients(self) -> tuple[Tensor, list[Tensor]]:
         """z (N, d), and ∂L_t/∂z (N, d) of every task: the least that task gradients begin with."""
-        z = self.encode()
+        z = self.model.encode(self.batch.inputs)[self.tasks[0].name]
         views = separate([z] * len(self.tasks))
         heads = [self.model.task_parameters(task.name) for task in self.tasks]
         return z, representation_gradients(self.read(views), views, heads)[0]
 
 
-def make(
-    kind: str,
-    K: int,
-    *,
-    width: int = 0,
-    depth: int = 0,
-    inputs: int = 256,
-    vocabulary: int = 1000,
-    length: int = 32,
-    batch: int = 0,
-    device: str = "cpu",
-) -> Problem:
+def make(kind: str, K: int, device: str = "cpu", **sizes: int) -> Problem:
     """A problem of K classifications: the same model and batch for the same arguments.
 
-    kind: "mlp" (`inputs` features) or "transformer" (`vocabulary` token numbers, `length` tokens);
-    width, depth and batch as in `DEFAULTS` where not given. `InputError` for another kind.
+    kind: "mlp" or "transformer"; sizes: those of `DEFAULTS` that are others. `InputError` for
+    another kind.
     """
     if kind not in DEFAULTS:
         raise unknown("problem", kind, list(DEFAULTS))
-    given = zip((width, depth, batch), DEFAULTS[kind], strict=True)
-    width, depth, batch = (value or default for value, default in given)
+    size = DEFAULTS[kind] | sizes
+    inputs, width, depth, batch = (size[key] for key in ("inputs", "width", "depth", "batch"))
     with torch.random.fork_rng():
         torch.manual_seed(0)
         if kind == "mlp":
-            backbone, x, length = mlp(inputs, width, depth), torch.randn(batch, inputs), 0
+            backbone, x = mlp(inputs, width, depth), torch.randn(batch, inputs)
         else:
-            backbone = transformer(vocabulary, length, width, depth)
-            x = torch.randint(1, vocabulary, (batch, length))
-        name = f"{kind} {vocabulary if length else inputs}, {width} × {depth}"
+            backbone = transformer(inputs, size["length"], width, depth)
+            x = torch.randint(1, inputs, (batch, size["length"]))
         tasks = tuple(Task(f"task{t + 1}", "multiclass", CLASSES) for t in range(K))
         heads = {task.name: nn.Linear(backbone.width, CLASSES) for task in tasks}
         hard = entry("sharing", "hard")
         model: Sharing = hard(backbone, tasks, heads, hard.Options())
         split = Split(x, {task.name: torch.randint(CLASSES, (batch,)) for task in tasks})
-    return Problem(name, model.to(device), split.to(torch.device(device)), length)
+    name = f"{kind} {inputs}, {width} × {depth}"
+    return Problem(name, model.to(device), split.to(torch.device(device)), size.get("length"))

@@ -6,9 +6,9 @@ import sys
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pandas as pd
@@ -29,12 +29,6 @@ IGNORED = ("Solution may be inaccurate", "You are solving a parameterized proble
 """What a solver says of its answer is counted, not printed."""
 
 
-def benchmark(name: str) -> ModuleType:
-    """The module of a benchmark; `InputError` with the nearest spelling for an unknown one."""
-    benchmarks.source(name)
-    return import_module(f"mtlstudy.bench.{name}")
-
-
 def measure(
     name: str, profile: str, device: str, peers: Sequence[Path]
 ) -> tuple[pd.DataFrame, Path, list[str]]:
@@ -45,7 +39,9 @@ def measure(
     """
     if profile not in plan.PROFILES:
         raise unknown("profile", profile, plan.PROFILES)
-    module, device, others = benchmark(name), resolve_device(device), [peer(path) for path in peers]
+    benchmarks.source(name)  # or an `InputError` with the nearest spelling
+    module = import_module(f"mtlstudy.bench.{name}")
+    device, others = resolve_device(device), [peer(path) for path in peers]
     torch.set_num_threads(1)
     with warnings.catch_warnings():
         for message in IGNORED:
@@ -58,15 +54,13 @@ def measure(
 def shown(table: pd.DataFrame) -> list[list[str]]:
     """The rows for a terminal, under `SHOWN`: a ratio with its quartiles, failures of cases."""
     lines = []
-    for row in table.astype(object).where(table.notna(), None).to_dict("records"):
-        ratio, low, high = row["ratio"], row["ratio_low"], row["ratio_high"]
-        if None not in (ratio, low, high):
-            row["ratio"] = f"{ratio:.3g} [{low:.3g}, {high:.3g}]"
-        if row["failed"] is not None:
+    for row in table.astype(object).where(table.notna(), "").to_dict("records"):
+        if "" not in (row["ratio"], row["ratio_low"], row["ratio_high"]):
+            row["ratio"] = f"{row['ratio']:.3g} [{row['ratio_low']:.3g}, {row['ratio_high']:.3g}]"
+        if row["failed"] != "":
             row["failed"] = f"{row['failed']}/{row['cases']}"
         cells = (row[name] for name in SHOWN)
-        text = (f"{cell:.4g}" if isinstance(cell, float) else cell for cell in cells)
-        lines.append(["" if cell is None else str(cell) for cell in text])
+        lines.append([f"{cell:.4g}" if isinstance(cell, float) else str(cell) for cell in cells])
     return lines
 
 
@@ -88,7 +82,7 @@ def provenance(
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "profile": profile,
-        "packages": {name: found for name in PACKAGES if (found := installed(name))},
+        "packages": {name: version(name) for name in PACKAGES if find_spec(name)},
         "peers": dict(peers),
         "notes": list(notes),
         "command": command(sys.argv),
@@ -102,11 +96,3 @@ def command(arguments: list[str]) -> str:
     'mtlstudy bench solver --peer nash-mtl'
     """
     return " ".join(Path(word).name if "/" in word else word for word in arguments)
-
-
-def installed(package: str) -> str | None:
-    """The version of a package, None where it is not installed."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

@@ -23,33 +23,27 @@ from mtlstudy.study import benchmarks
 
 BASELINE = {"K": "mean_loss", "parameters": "mean_loss", "length": "mean_loss", "solver": "newton"}
 TASKS = (2, 4, 8, 16, 32, 64, 128)
-WIDTHS = (64, 128, 256, 512, 1024)
-TOKENS = (8, 16, 32, 64, 128)
-SIZES: Mapping[str, Mapping[str, tuple[int, ...]]] = {
-    "quick": {"K": TASKS, "parameters": WIDTHS, "length": TOKENS, "solver": TASKS},
-    "full": {
-        "K": TASKS,
-        "parameters": (*WIDTHS, 2048),
-        "length": (*TOKENS, 256, 512),
-        "solver": TASKS,
-    },
+PROBLEMS: Mapping[str, Callable[[int, str], Problem]] = {  # by size and device
+    "K": lambda n, device: make("mlp", n, device, width=256),
+    "parameters": lambda n, device: make("mlp", 8, device, width=n),
+    "length": lambda n, device: make(
+        "transformer", 4, device, length=n, width=64, depth=2, batch=8
+    ),
 }
+QUICK = {
+    "K": TASKS,
+    "parameters": (64, 128, 256, 512, 1024),
+    "length": (8, 16, 32, 64, 128),
+    "solver": TASKS,
+}
+LARGER = {"parameters": (*QUICK["parameters"], 2048), "length": (*QUICK["length"], 256, 512)}
+SIZES = {"quick": QUICK, "full": QUICK | LARGER}
 ROUNDS = {"quick": (10, 4.0), "full": (40, 60.0)}
 """Rounds, and seconds that the samples of one size may take."""
 SECONDS = 60.0
 STEPS = ("mean_loss", "nash_sequential", "nash_batched", "nash_chunked", "nash_representation")
 OUTSIDE = {True: ("conic", "ccp_published", "torchjd"), False: ("official", "torchjd_nash")}
 """Methods outside the package: solvers, steps."""
-
-
-def problem(part: str, size: int, device: str) -> Callable[[], Problem]:
-    """The problem of one size, to be made."""
-    if part == "K":
-        return partial(make, "mlp", size, width=256, device=device)
-    if part == "parameters":
-        return partial(make, "mlp", 8, width=size, device=device)
-    how = {"width": 64, "depth": 2, "batch": 8, "length": size}
-    return partial(make, "transformer", 4, **how, device=device)
 
 
 def run(
@@ -71,20 +65,21 @@ def grown(
     methods = [*(("newton",) if alone else STEPS), *(name for name in outside if name in found)]
     slow: list[str] = []
     for size in SIZES[profile][part]:
-        facts: dict[str, Any] = {"problem": "random", "K": size}
-        if not alone:
-            facts = problem(part, size, device)().facts()
+        timed: Callable[[Mapping[str, Any]], Iterator[dict[str, Any]]]
+        if alone:
+            facts: dict[str, Any] = {"problem": "random", "K": size}
+            J = np.random.default_rng(size).standard_normal((size, 4 * size))
+            posed = solver.game(J, device)
+            timed = partial(solver.timed, part, posed, limits=limits, device=device)
+        else:
+            fresh = partial(PROBLEMS[part], size, device)
+            facts, baseline = fresh().facts(), BASELINE[part]
+            timed = partial(measured, part, fresh, limits=limits, baseline=baseline, notes=notes)
         for name in slow:
             methods.remove(name)
             notes.append(f"{name} stops at {part} = {size}: more than {SECONDS:g} s a call before")
             yield {"part": part, **facts, "method": name, "cases": 1, "failed": 1}
-        left = {name: found[name] for name in methods}
-        if alone:
-            J = np.random.default_rng(size).standard_normal((size, 4 * size))
-            rows = list(solver.timed(part, solver.game(J, device), left, limits, device))
-        else:
-            fresh = problem(part, size, device)
-            rows = list(measured(part, fresh, left, limits, BASELINE[part], notes))
+        rows = list(timed({name: found[name] for name in methods}))
         yield from rows
         costly = [row["method"] for row in rows if row["ms"] > 1e3 * SECONDS]
         slow = [name for name in costly if name in outside]

@@ -64,35 +64,37 @@ def newton(posed: Game, start: torch.Tensor | None = None) -> tuple[Array, str]:
     return solution.weights.cpu().numpy(), Status(int(solution.status)).name
 
 
-def of_package(solve: Callable[..., reference.Reference], **options: Any) -> Solver:
-    """A reference of the package."""
-    return lambda posed: solve(posed.M, **options)[:2]
-
-
 def ccp_compile(posed: Game) -> tuple[Array, str]:
     """The procedure with its program compiled anew."""
     reference._ccp_problem.cache_clear()
     return reference.ccp(posed.M)[:2]
 
 
-@cache
-def torchjd_nash(K: int) -> Any:
-    """torchjd's own weighting for K tasks; `InputError` where it or its solver is missing."""
+def torchjd() -> Solver:
+    """torchjd's NashMTL from a cold start, made once a K; the weights before their clipping. It has
+    no status. `InputError` where it or its solver is missing."""
     try:
         from torchjd.aggregation import NashMTL
 
-        return NashMTL(n_tasks=K).weighting
+        made = cache(lambda K: NashMTL(n_tasks=K).weighting)
+        made(2)
     except ImportError as missing:
         reason, hint = str(missing).splitlines()[0], "pip install 'mtlstudy[study,peers]'"
         raise InputError(f"torchjd's NashMTL: {reason}; {hint}") from None
 
+    def solve(posed: Game) -> tuple[Array, str]:
+        method = made(len(posed.M))
+        method.prvs_alpha = np.ones(len(posed.M), dtype=np.float32)
+        method(torch.from_numpy(posed.J))
+        return np.asarray(method.prvs_alpha, dtype=np.float64), ""
 
-def torchjd(posed: Game) -> tuple[Array, str]:
-    """torchjd's NashMTL from a cold start; the weights before their clipping. It has no status."""
-    method = torchjd_nash(len(posed.M))
-    method.prvs_alpha = np.ones(len(posed.M), dtype=np.float32)
-    method(torch.from_numpy(posed.J))
-    return np.asarray(method.prvs_alpha, dtype=np.float64), ""
+    return solve
+
+
+def ecos() -> Solver:
+    """The procedure with the solver of the published code. `InputError` where that is missing."""
+    ready("ccp_ecos")
+    return lambda posed: reference.ccp(posed.M, published=True, solver="ECOS")[:2]
 
 
 def by_peer(peer: Peer) -> Solver:
@@ -105,18 +107,13 @@ def solvers(peers: Sequence[Peer], notes: list[str]) -> dict[str, Solver]:
     """Everything that is here, Newton first; what is missing is a line in `notes`."""
     found: dict[str, Solver] = {
         "newton": newton,
-        "conic": of_package(reference.conic),
-        "ccp": of_package(reference.ccp),
-        "ccp_published": of_package(reference.ccp, published=True),
+        "conic": lambda posed: reference.conic(posed.M)[:2],
+        "ccp": lambda posed: reference.ccp(posed.M)[:2],
+        "ccp_published": lambda posed: reference.ccp(posed.M, published=True)[:2],
     }
-    ecos = of_package(reference.ccp, published=True, solver="ECOS")
-    for name, needs, solve in (
-        ("ccp_ecos", partial(ready, "ccp_ecos"), ecos),
-        ("torchjd", partial(torchjd_nash, 2), torchjd),
-    ):
+    for name, make in (("ccp_ecos", ecos), ("torchjd", torchjd)):
         try:
-            needs()
-            found[name] = solve
+            found[name] = make()
         except InputError as missing:
             notes.append(f"{missing}; left out")
     return found | {peer.method: by_peer(peer) for peer in peers}

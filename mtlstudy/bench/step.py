@@ -16,11 +16,11 @@ from typing import Any
 import pandas as pd
 
 from mtlstudy.bench import timing
-from mtlstudy.bench.methods import PARTS, Answer, Method, available, error, exact, made
+from mtlstudy.bench.methods import PARTS, Answer, Method, available, exact, made
 from mtlstudy.bench.peers import Peer
 from mtlstudy.bench.problems import Problem, make
 from mtlstudy.study import benchmarks
-from mtlstudy.study.solver import FAILED
+from mtlstudy.study.solver import FAILED, residual
 from mtlstudy.training.modes import peak
 
 BASELINE = {"mlp": "limit", "transformer": "limit"}
@@ -76,7 +76,8 @@ def checked(call: timing.Call, problem: Problem) -> dict[str, Any]:
         M = exact(problem)
         answer = call()
         assert isinstance(answer, Answer)
-        errors.append(error(answer.weights, M if answer.M is None else answer.M))
+        M = M if answer.M is None else answer.M
+        errors.append(residual(*(x.double().cpu().numpy() for x in (M, answer.weights))))
         silent += not errors[-1] <= FAILED and answer.solved is not False
     failed = sum(not e <= FAILED for e in errors)
     return {"residual": max(errors), "cases": len(errors), "failed": failed, "silent": silent}

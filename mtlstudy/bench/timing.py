@@ -44,18 +44,11 @@ def interleaved(
 ) -> pd.DataFrame:
     """Time the candidates in turns; a row a sample: method, round, seconds (of one call).
 
-    Args:
-        candidates: method → function without arguments, or `Fresh`.
-        rounds: rounds; a method whose share of `seconds` does not last for all of them takes part
-            in every 2nd, 4th, …
-        warmup: untimed calls of each before the first round.
-        seconds: what all samples together may take, dealt out equally among the methods; each has
-            `LEAST` rounds in any case.
-        device: "cuda" waits for the device around each sample.
-        parts: method → how many of what is compared one call does (1 where not given).
-
-    Raises:
-        InputError: no candidate, or fewer than one round.
+    candidates: method → function without arguments, or `Fresh`. warmup: untimed calls of each.
+    seconds: what all samples together may take, dealt out equally among the methods; one whose
+    share does not last for all rounds takes part in every 2nd, 4th, …, but in `LEAST` rounds in any
+    case. device: "cuda" waits for the device around each sample. parts: method → how many of what
+    is compared one call does (1 where not given). Raises `InputError` for no candidate or round.
     """
     if not candidates or rounds < 1:
         given = f"candidates = {list(candidates)}, rounds = {rounds}"

@@ -7,10 +7,14 @@ quick one (`loop_quick`), beside `step`: batches drawn and trained on, nothing e
 run. "methods": a training step of every sharing family with equal weights, and of every weighting
 on hard sharing; the ratio to hard+equal. "jobs": the reported seeds of one study, `cases` of them,
 on fresh stores: ms of the wall clock in one job, in two whose processes have worked before
-(`jobs_2`), and in two with their start included (`jobs_2_started`).
+(`jobs_2`), and in two with their start included (`jobs_2_started`). "arithmetic": a step of
+hard+equal by the processor's own instructions (`native`) and by `store.PORTABLE` (`portable`), each
+in processes of its own.
 """
 
-import logging
+import os
+import subprocess
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -31,7 +35,10 @@ from mtlstudy.training.config import RunConfig
 from mtlstudy.training.loop import Training
 from mtlstudy.training.tune import train
 
-BASELINE = {"loop": "step", "shares": "run", "methods": "hard+equal", "jobs": "jobs_1"}
+BASELINE = {
+    **{"loop": "step", "shares": "run", "methods": "hard+equal"},
+    **{"jobs": "jobs_1", "arithmetic": "native"},
+}
 DATA_SETS = {
     "quick": ("multi_mnist", "yeast"),
     "full": ("multi_mnist", "yeast", "korean_sentences"),
@@ -52,24 +59,33 @@ def run(
     here = [name for name in DATA_SETS[profile] if entry("data", name).available()]
     missing = [name for name in DATA_SETS[profile] if name not in here]
     notes = [f"{name} is left out: its data are not on this machine" for name in missing]
-    level = logging.getLogger("mtlstudy").level
-    logging.getLogger("mtlstudy").setLevel(logging.WARNING)
     torch.use_deterministic_algorithms(True)  # as in training
     try:
         rows = list(jobs(profile, device))
         for data in here:
             rows += methods(data, STEP_ROUNDS[profile], device, notes)
+            rows += arithmetic(data, ROUNDS[profile])
             for method in METHODS:
                 rows += loop(configured(data, method, device), profile)
     finally:
         torch.use_deterministic_algorithms(False)
-        logging.getLogger("mtlstudy").setLevel(level)
     return benchmarks.frame(rows), notes
 
 
 def configured(data: str, method: str, device: str = "cpu") -> RunConfig:
     """What is trained: the study's configuration of the quick profile."""
     return plan.Cell(data, method, "quick").config.but(device=device)
+
+
+def fresh(config: RunConfig, place: Path) -> Training:
+    """A training that has not begun, in a folder of its own."""
+    return Training(config, Path(mkdtemp(dir=place)) / config.run_id)
+
+
+def steps(training: Training, number: int = 1) -> None:
+    """Draw batches and train on them, and no more."""
+    for _ in range(number):
+        training.train(training.sampler.draw())
 
 
 def loop(config: RunConfig, profile: str) -> Iterator[dict[str, Any]]:
@@ -85,7 +101,7 @@ def loop(config: RunConfig, profile: str) -> Iterator[dict[str, Any]]:
     with TemporaryDirectory() as folder, torch.random.fork_rng():
         place = Path(folder)
         candidates: timing.Candidates = {
-            "step": timing.Fresh(lambda: bare(fresh(plain, place))),
+            "step": timing.Fresh(lambda: partial(steps, fresh(plain, place), STEPS)),
             "loop_full": timing.Fresh(lambda: partial(fresh(long, place).run, False)),
             "loop_quick": timing.Fresh(lambda: partial(fresh(short, place).run, False)),
         }
@@ -93,69 +109,39 @@ def loop(config: RunConfig, profile: str) -> Iterator[dict[str, Any]]:
         how: dict[str, Any] = {"warmup": 0, "device": config.device, "parts": parts}
         for row in timing.summary(timing.interleaved(candidates, ROUNDS[profile], **how), "step"):
             yield {"part": "loop", **facts, **row}
-        seconds = shares(fresh(long, place, Watched))
+        seconds = shares(fresh(long, place))
     for name, value in seconds.items():
         row = {"ms": 1e3 * value / long.steps, "ratio": value / seconds["run"], "repeats": 1}
         yield {"part": "shares", **facts, "method": name, **row}
 
 
-def fresh(config: RunConfig, place: Path, kind: type[Training] = Training) -> Any:
-    """A training that has not begun, in a folder of its own."""
-    return kind(config, Path(mkdtemp(dir=place)) / config.run_id)
-
-
-def bare(training: Training) -> timing.Call:
-    """Draw and train, and no more, as many steps as the run has."""
-
-    def call() -> None:
-        for _ in range(training.config.steps):
-            training.train(training.sampler.draw())
-
-    return call
-
-
-class Watched(Training):
-    """A run that notes the seconds that its parts take."""
-
-    def __init__(self, config: RunConfig, path: Path) -> None:
-        super().__init__(config, path)
-        self.seconds_of: dict[str, list[float]] = defaultdict(list)
-        selection: Any = self.selection
-        selection.evaluate = partial(self.note, "evaluation", selection.evaluate)
-
-    def note(self, part: str, call: Callable[..., Any], *arguments: Any) -> Any:
-        """call(*arguments), timed."""
-        answer: list[Any] = []
-        timed = partial(timing.once, device=self.config.device)
-        self.seconds_of[part].append(timed(lambda: answer.append(call(*arguments))))
-        return answer[0]
-
-    def advance(self, observe: bool) -> Any:
-        """One step."""
-        batch = self.note("draw", self.sampler.draw)
-        return self.note("observed" if observe else "step", self.train, batch, observe)
-
-    def observation(self, *arguments: Any) -> Any:
-        """What is written down of a step."""
-        return self.note("recording", super().observation, *arguments)
-
-    def checkpoint(self, *arguments: Any) -> None:
-        """What the rest depends on."""
-        self.note("checkpoint", super().checkpoint, *arguments)
-
-    def finish(self) -> None:
-        """The results at the selected states."""
-        self.note("results", super().finish)
-
-
-def shares(training: Watched) -> dict[str, float]:
+def shares(training: Training) -> dict[str, float]:
     """Seconds of one run: run, draw, step, evaluation, checkpoint, recording, results, rest.
 
     recording: what an observed step takes beyond the median of the others, and putting it into a
     line.
     """
-    whole = timing.once(partial(training.run, False), device=training.config.device)
-    taken = training.seconds_of
+    taken: dict[str, list[float]] = defaultdict(list)
+    timed = partial(timing.once, device=training.config.device)
+
+    def note(part: str, call: Callable[..., Any], *arguments: Any) -> Any:
+        answer: list[Any] = []
+        taken[part].append(timed(lambda: answer.append(call(*arguments))))
+        return answer[0]
+
+    def advance(observe: bool) -> Any:
+        batch = note("draw", training.sampler.draw)
+        return note("observed" if observe else "step", training.train, batch, observe)
+
+    for part, owner, method in (
+        ("evaluation", training.selection, "evaluate"),
+        ("recording", training, "observation"),
+        ("checkpoint", training, "checkpoint"),
+        ("results", training, "finish"),
+    ):
+        setattr(owner, method, partial(note, part, getattr(owner, method)))
+    training.advance = advance  # type: ignore[method-assign]
+    whole = timed(partial(training.run, False))
     observed, typical = taken.pop("observed"), median(taken["step"])
     seconds = {name: sum(values) for name, values in taken.items()}
     seconds["step"] += typical * len(observed)
@@ -179,16 +165,37 @@ def methods(
                 continue
             config = configured(data, name, device).but(steps=50, evaluations=1)  # a short search
             training = fresh(config, Path(folder))
-            calls[name] = partial(one_step, training)
+            calls[name] = partial(steps, training)
         samples = timing.interleaved(calls, limits[0], seconds=limits[1], device=device)
     facts = {"part": "methods", "problem": data, "K": len(training.config.tasks)}
     for row in timing.summary(samples, BASELINE["methods"]):
         yield {**facts, "batch": training.config.batch_size, **row}
 
 
-def one_step(training: Training) -> None:
-    """Draw a batch and train on it."""
-    training.train(training.sampler.draw())
+def arithmetic(data: str, rounds: int) -> Iterator[dict[str, Any]]:
+    """A step on the CPU by either arithmetic, which a process chooses when it loads torch."""
+    program = f"from mtlstudy.bench import train; print(train.bare({data!r}))"
+    others = {key: value for key, value in os.environ.items() if key not in store.PORTABLE}
+    samples = []
+    for i in range(rounds):
+        for method, chosen in (("native", {}), ("portable", store.PORTABLE)):
+            command = [sys.executable, "-c", program]
+            done = subprocess.run(
+                command, env={**others, **chosen}, capture_output=True, check=True
+            )
+            samples.append({"method": method, "round": i, "seconds": float(done.stdout)})
+    for row in timing.summary(pd.DataFrame(samples), BASELINE["arithmetic"]):
+        yield {"part": "arithmetic", "problem": data, **row}
+
+
+def bare(data: str, number: int = 100) -> float:
+    """Seconds of a step of hard+equal in this process, the mean over `number`."""
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    with TemporaryDirectory() as folder:
+        training = fresh(configured(data, "hard+equal"), Path(folder))
+        steps(training, 5)
+        return timing.once(partial(steps, training, number)) / number
 
 
 def jobs(profile: str, device: str) -> Iterator[dict[str, Any]]:
@@ -198,25 +205,20 @@ def jobs(profile: str, device: str) -> Iterator[dict[str, Any]]:
     seeds, rounds = JOBS[profile]
     config = configured("multi_mnist", "hard+nash", device)
 
-    def studied(jobs: int, config: RunConfig, seeds: int) -> timing.Call:
-        runs = [config.but(seed=seed) for seed in range(seeds)]
+    def study(jobs: int, config: RunConfig = config, seeds: int = seeds) -> None:
+        with store.empty():
+            train([config.but(seed=seed) for seed in range(seeds)], progress=False, jobs=jobs)
 
-        def call() -> None:
-            with store.empty():
-                train(runs, progress=False, jobs=jobs)
-
-        return call
-
-    def after(warm: bool) -> timing.Call:
+    def two(warm: bool) -> timing.Call:
         get_reusable_executor().shutdown(wait=True)
         if warm:
-            studied(2, config.but(steps=2, evaluations=1), 2)()
-        return studied(2, config, seeds)
+            study(2, config.but(steps=2, evaluations=1), 2)
+        return partial(study, 2)
 
     candidates: timing.Candidates = {
-        "jobs_1": timing.Fresh(partial(studied, 1, config, seeds)),
-        "jobs_2": timing.Fresh(partial(after, True)),
-        "jobs_2_started": timing.Fresh(partial(after, False)),
+        "jobs_1": timing.Fresh(lambda: partial(study, 1)),
+        "jobs_2": timing.Fresh(partial(two, True)),
+        "jobs_2_started": timing.Fresh(partial(two, False)),
     }
     facts = {"part": "jobs", "problem": f"{config.data} {config.weighting}", "cases": seeds}
     for row in timing.summary(timing.interleaved(candidates, rounds, warmup=0), "jobs_1"):

@@ -5,12 +5,10 @@ Looked for in this order: `$MTLSTUDY_DATA/<hub id with / as -->/<config>/<split>
 only read), what `fetch` put into `$MTLSTUDY_CACHE` (default ~/.cache/mtlstudy), the Hugging Face
 cache. A run uses these places alone; only `fetch` (`mtlstudy data NAME`) asks the hub. A mirror and
 the hub encode the same rows differently, so the digest is one of the values. A file is checked
-once: the verdict is a memory-mapped copy in the cache, beside it its size and its digest, under a
-name made of path, size, time and pin of the file.
+once: its digest is kept in the cache, under a name made of path, size, time and pin of the file.
 """
 
 import hashlib
-import json
 import os
 import re
 import tomllib
@@ -19,15 +17,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkstemp
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from mtlstudy.data._content import digest, kind
 from mtlstudy.errors import InputError, unknown
-
-if TYPE_CHECKING:
-    from datasets import Dataset
 
 CONVERTED = "refs/convert/parquet"
 """The revision at which the hub keeps its own parquet of a data set, loading script or not."""
@@ -66,24 +61,21 @@ class Source:
         return f"{self.hub_id} ({self.config})"
 
 
-def rows(source: Source, split: str) -> "Dataset":
-    """The rows of a split, memory-mapped, with the source's columns in its order; images are
-    decoded on access.
+def rows(source: Source, split: str) -> Any:
+    """The rows of a split, a pyarrow table with the source's columns in its order.
 
     Raises:
         MissingData: the file is nowhere.
         InputError: it cannot be read, has other columns or other content.
     """
-    from datasets import Dataset
-
-    return Dataset.from_file(str(_copy(source, split)[0]))
+    return _read(source, _checked(source, split)[0])
 
 
 def content(*sources: Source) -> str:
     """One digest of all splits of these sources: of their pins, or where a split has none, of the
     content of the file that would be read."""
     parts = [
-        f"{one.hub_id}/{one.config}/{split}={pin or _copy(one, split)[1]}"
+        f"{one.hub_id}/{one.config}/{split}={pin or _checked(one, split)[1]}"
         for one in sources
         for split, pin in one.splits.items()
     ]
@@ -118,7 +110,9 @@ def fetch(*sources: Source) -> None:
 
     for one, split, _ in missing(*sources):
         with TemporaryDirectory(dir=cache("hub"), prefix=".download-") as folder:
-            table, _ = _checked(one, split, download(one, split, Path(folder)))
+            files = download(one, split, Path(folder))
+            table = _read(one, files)
+            _check(one, split, files, table)
             target = _path(_cache() / "hub", one, split)
             target.parent.mkdir(parents=True, exist_ok=True)
             with atomic(target) as part:
@@ -162,24 +156,22 @@ def shards(names: Iterable[str], config: str, split: str) -> list[str]:
     return of_config or other
 
 
-def _find(source: Source, split: str) -> tuple[list[Path], bool]:
-    """The files of a split, and whether they are our cache's (which may be moved)."""
+def _find(source: Source, split: str) -> list[Path]:
+    """The files of a split, from the first place that has them."""
     if split not in source.splits:
         raise unknown(f"data {source}: split", split, source.splits)
     mirror = os.environ.get("MTLSTUDY_DATA")
     xdg = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     home = os.environ.get("HF_HOME") or f"{xdg}/huggingface"
     hugging_face = Path(os.environ.get("HF_HUB_CACHE") or f"{home}/hub").expanduser()
-    places = [(Path(mirror).expanduser(), False)] if mirror else []
-    for folder, ours in (*places, (_cache() / "hub", True)):
-        file = _path(folder, source, split)
-        if file.is_file():
-            return [file], ours
+    for folder in (*([Path(mirror).expanduser()] if mirror else []), _cache() / "hub"):
+        if (file := _path(folder, source, split)).is_file():
+            return [file]
     folder = hugging_face / f"datasets--{source.hub_id.replace('/', '--')}" / "snapshots"
     for snapshot in sorted(folder.glob("*")):
         names = [file.relative_to(snapshot).as_posix() for file in snapshot.rglob("*.parquet")]
         if files := [snapshot / name for name in shards(names, source.config, split)]:
-            return files, False
+            return files
     raise MissingData(
         f"data {source}: {split} is missing; looked at MTLSTUDY_DATA ({mirror or 'not set'}); "
         f"the cache ({_cache() / 'hub'}); the Hugging Face cache ({hugging_face}); set "
@@ -192,33 +184,38 @@ def _path(root: Path, source: Source, split: str) -> Path:
     return root / source.hub_id.replace("/", "--") / source.config / f"{split}.parquet"
 
 
-def _copy(source: Source, split: str) -> tuple[Path, str]:
-    """The checked copy of a split, made where there is none, and the digest of its content."""
-    files, ours = _find(source, split)
+def _checked(source: Source, split: str) -> tuple[list[Path], str]:
+    """The files of a split, and the digest of their content: it is as pinned."""
+    files = _find(source, split)
     stats = [(f.resolve(), (s := f.stat()).st_size, s.st_mtime_ns) for f in files]
     text = str([str(source), split, source.splits[split], source.columns, stats])
-    key = hashlib.sha256(text.encode()).hexdigest()[:32]
-    arrow, seal = (cache("checked") / f"{key}.{end}" for end in ("arrow", "json"))
-    if seal.is_file() and arrow.is_file():
-        size, sha = json.loads(seal.read_text())
-        if size == arrow.stat().st_size:
-            return arrow, str(sha)
+    verdict = cache("checked") / hashlib.sha256(text.encode()).hexdigest()[:32]
+    if verdict.is_file() and len(sha := verdict.read_text()) == 64:  # not cut short
+        return files, sha
     try:
-        table, sha = _checked(source, split, files)
+        sha = _check(source, split, files, _read(source, files))
     except InputError:
-        if ours:
+        if files[0].is_relative_to(_cache()):  # ours, so it may be moved
             os.replace(files[0], files[0].with_name(files[0].name + ".refused"))
         raise
-    with atomic(arrow) as part:
-        _save(table, part)
-    with atomic(seal) as part:
-        part.write_text(json.dumps([arrow.stat().st_size, sha]))
-    return arrow, sha
+    with atomic(verdict) as part:
+        part.write_text(sha)
+    return files, sha
 
 
-def _checked(source: Source, split: str, files: list[Path]) -> tuple[Any, str]:
-    """The named columns as one table and the digest of its content, once they are as they must
-    be."""
+def _check(source: Source, split: str, files: list[Path], table: Any) -> str:
+    """The digest of a table that was read from these files; `InputError` where it is not the
+    pinned one."""
+    sha, pin = digest(table), source.splits[split]
+    if pin and sha != pin:
+        what = f"the content of {split} ({len(table):,} rows) has digest {sha[:12]}…"
+        raise InputError(f"{files[0]}: {what}; expected {pin[:12]}…")
+    return sha
+
+
+def _read(source: Source, files: list[Path]) -> Any:
+    """The named columns of parquet files as one table; `InputError` where one is missing or of
+    another kind."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -233,28 +230,10 @@ def _checked(source: Source, split: str, files: list[Path]) -> tuple[Any, str]:
             if kinds.get(name, have) != have:
                 raise InputError(f"{column} holds {have}; expected {kinds[name]}")
         parts = [pq.read_table(file, columns=list(source.columns)) for file in files]
-        table = pa.concat_tables(parts).select(list(source.columns))
+        return pa.concat_tables(parts).select(list(source.columns))
     except (pa.ArrowException, OSError) as error:
         reason = f"cannot be read as parquet ({str(error).splitlines()[0]}); is it cut short?"
         raise InputError(f"{files[0]}: {reason}") from error
-    sha, pin = digest(table), source.splits[split]
-    if pin and sha != pin:
-        what = f"the content of {split} ({len(table):,} rows) has digest {sha[:12]}…"
-        raise InputError(f"{files[0]}: {what}; expected {pin[:12]}…")
-    return table, sha
-
-
-def _save(table: Any, file: Path) -> None:
-    import pyarrow as pa
-    from datasets import Features, Image
-
-    features = Features.from_arrow_schema(table.schema.remove_metadata())
-    for name in features:
-        if kind(table.schema.field(name).type) == "image":
-            features[name] = Image()
-    table = table.replace_schema_metadata(features.arrow_schema.metadata)
-    with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table, max_chunksize=10_000)
 
 
 def cache(part: str) -> Path:

@@ -64,15 +64,13 @@ class Tokeniser:
         first."""
 
         def make() -> np.ndarray:
-            x = np.zeros((len(texts), length), np.uint16 if len(self) < 2**16 else np.int32)
-            for start in range(0, len(texts), BATCH):
-                batch = slice(start, start + BATCH)
-                lines = self.numbers(texts[batch])
-                if second is not None:
-                    pairs = zip(lines, self.numbers(second[batch]), strict=True)
-                    lines = [join(a, b, length) for a, b in pairs]
-                for i, line in enumerate(lines, start):
-                    x[i, : len(line)] = line[:length]
+            lines = self.numbers(texts)
+            if second is not None:
+                pairs = zip(lines, self.numbers(second), strict=True)
+                lines = [join(a, b, length) for a, b in pairs]
+            x = np.zeros((len(texts), length), np.int32)
+            for row, line in zip(x, lines, strict=True):
+                row[: len(line)] = line[:length]
             return x
 
         key = digest([self.digest, str(length)], texts, second or [])

@@ -11,12 +11,12 @@ dropped, and so is fnlwgt, the sampling weight. The file's own test part is the 
 from functools import cache
 from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from mtlstudy.data import _hub as hub
-from mtlstudy.data.base import Data, Split, Splits, divide, registry
+from mtlstudy.data.base import Data, Splits, divide, pick, registry, standardise
 from mtlstudy.models.tasks import Task
 from mtlstudy.registry import Options as NoOptions
 
@@ -27,18 +27,19 @@ NUMBERS = ("age", "hours.per.week")
 SKEWED = ("capital.gain", "capital.loss")  # log(1 + x)
 WORDS = ("workclass", "occupation", "race", "sex", "native.country")
 DROPPED = ("income", "marital.status", "education", "education.num", "relationship", "fnlwgt")
-COLUMNS = (*NUMBERS, *SKEWED, *WORDS, *DROPPED)
-FILE = hub.Source("scikit-learn/adult-census-income", COLUMNS, 1)
+FILE = hub.Source("scikit-learn/adult-census-income", (*NUMBERS, *SKEWED, *WORDS, *DROPPED), 1)
 
 
 @cache
 def people(split: str) -> "pd.DataFrame":
     """The people of a split, in training each once and without those who stand in test too."""
+    import pandas as pd
+
     frame: pd.DataFrame = hub.rows(FILE, split).to_pandas()
     if split == "train":
-        seen = set(people("test").itertuples(index=False, name=None))
         frame = frame.drop_duplicates()
-        frame = frame[[row not in seen for row in frame.itertuples(index=False, name=None)]]
+        index = pd.MultiIndex.from_frame
+        frame = frame[~index(frame).isin(index(people("test")))]
     return frame
 
 
@@ -56,32 +57,20 @@ class Adult(Data):
         train: Annotated[int, Field(ge=10)] | None = None
 
     def load(self, seed: int) -> Splits:
-        known, test = people("train"), people("test")
-        parts = divide(len(known), [3000], seed)
-        validation, train = (known.iloc[part.numpy()] for part in parts)
-        train = train[: self.options.train]
-        values = {word: sorted(set(known[word])) for word in WORDS}  # another value: all zero
-        numbers = _numbers(train)
-        mean, std = numbers.mean(0), numbers.std(0).clamp_min(1e-6)
+        import pandas as pd
 
-        def split(part: "pd.DataFrame") -> Split:
-            one_hot = [_float(part[word] == value) for word in WORDS for value in values[word]]
-            scaled = ((_numbers(part) - mean) / std).float()
-            targets = {
-                "income": _float(part["income"] == ">50K"),
-                "marital": _float(part["marital.status"] == "Never-married"),
-                "education": _float(part["education.num"] >= 13),
-            }
-            return Split(torch.cat([scaled, torch.stack(one_hot, 1)], 1), targets)
-
-        return Splits(split(train), split(validation), split(test))
-
-
-def _numbers(part: "pd.DataFrame") -> Tensor:
-    values = torch.tensor(part[[*NUMBERS, *SKEWED]].to_numpy(dtype="float64"))
-    values[:, len(NUMBERS) :] = values[:, len(NUMBERS) :].log1p()
-    return values
-
-
-def _float(column: "pd.Series[bool]") -> Tensor:
-    return torch.tensor(column.to_numpy()).float()
+        known = people("train")
+        frame = pd.concat([known, people("test")])
+        validation, train = divide(len(known), [3000], seed)
+        parts = train[: self.options.train], validation, torch.arange(len(known), len(frame))
+        numbers = torch.tensor(frame[[*NUMBERS, *SKEWED]].to_numpy("float64"))
+        numbers[:, len(NUMBERS) :] = numbers[:, len(NUMBERS) :].log1p()
+        one_hot = [  # a value that only test people have: all zero
+            torch.tensor((frame[word] == value).to_numpy())
+            for word in WORDS
+            for value in sorted(set(known[word]))
+        ]
+        scaled = standardise(numbers, numbers[parts[0]]).float()
+        income, marital = frame["income"] == ">50K", frame["marital.status"] == "Never-married"
+        y = torch.tensor(np.column_stack([income, marital, frame["education.num"] >= 13])).float()
+        return pick(torch.cat([scaled, torch.stack(one_hot, 1)], 1), y, self.tasks, parts)

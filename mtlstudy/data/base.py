@@ -49,11 +49,8 @@ class Examples:
 
 @dataclass(frozen=True)
 class Split:
-    """inputs (N, …) and one target a task, (N,) or (N, T) for tagged sequences.
-
-    Single-input: inputs is one tensor, which carries all labels. Multi-input: inputs and targets by
-    task, each of its own length.
-    """
+    """inputs (N, …), one tensor or one a task, and targets by task: (N,), of tagged sequences (N,
+    T)."""
 
     inputs: Inputs
     targets: dict[str, Tensor]
@@ -174,9 +171,11 @@ class Data:
     def classes(self) -> dict[str, list[str]]:
         """Names of the classes of every multiclass task in the order of their numbers; the numbers
         where they have no names."""
-        tasks = [task for task in self.tasks if task.kind == "multiclass"]
-        numbers = {task.name: [str(i) for i in range(task.outputs)] for task in tasks}
-        return {task: list(self.class_names.get(task, numbers[task])) for task in numbers}
+        return {
+            task.name: list(self.class_names.get(task.name) or map(str, range(task.outputs)))
+            for task in self.tasks
+            if task.kind == "multiclass"
+        }
 
     def backbone(
         self,
@@ -247,3 +246,18 @@ def draw(rows: int, test: int, validation: int, seed: int) -> tuple[Tensor, Tens
     tested, rest = divide(rows, [test], seed=0)
     validated, trained = (rest[part] for part in divide(len(rest), [validation], seed))
     return trained, validated, tested
+
+
+def standardise(x: Tensor, by: Tensor) -> Tensor:
+    """x (N, …) in units in which the rows `by` (n, …) have mean 0 and deviation 1."""
+    return (x - by.mean(0)) / by.std(0).clamp_min(1e-6)
+
+
+def pick(x: Tensor, y: Tensor, tasks: Sequence[Task], parts: Iterable[Tensor]) -> Splits:
+    """Training, validation and test split by their row numbers, from inputs x (N, …) and targets y
+    (N, K), a column a task."""
+
+    def split(rows: Tensor) -> Split:
+        return Split(x[rows], {task.name: y[rows, t] for t, task in enumerate(tasks)})
+
+    return Splits(*map(split, parts))

@@ -28,9 +28,9 @@ LABELS = {  # of the tasks with a label a token
     "AP_SBJ X X_AJT X_CMP X_CNJ X_MOD X_OBJ X_SBJ DP IP L R",
 }
 NAMES = {task: names.split() for task, names in LABELS.items()}
-TAGGED: dict[str, tagged.Columns] = {  # of the configs with a label a token
-    "ner": {"ner": ("ner_tags", NAMES["ner"].__getitem__)},
-    "dp": {"pos": ("pos", tagged.first_tag), "deprel": ("deprel", str)},
+TAGGED: dict[str, tuple[str, tagged.Columns]] = {  # those with a label a token: words and tags
+    "ner": ("tokens", {"ner": ("ner_tags", NAMES["ner"].__getitem__)}),
+    "dp": ("word_form", {"pos": ("pos", tagged.first_tag), "deprel": ("deprel", str)}),
 }
 TASKS: dict[str, tuple[Task, ...]] = {
     "ynat": (Task("topic", "multiclass", 7, "macro_f1"),),
@@ -43,24 +43,16 @@ TASKS: dict[str, tuple[Task, ...]] = {
     ),
     "re": (Task("relation", "multiclass", 30, "macro_f1"),),
 }
-COLUMNS = {
-    "ynat": {"title": "text", "label": "int"},
-    "nli": {"premise": "text", "hypothesis": "text", "label": "int"},
-    "sts": {"sentence1": "text", "sentence2": "text", "labels": "struct"},
-    "ner": {"tokens": "text list", "ner_tags": "int list"},
-    "dp": {"word_form": "text list", "pos": "text list", "deprel": "text list"},
-    "re": {
-        "sentence": "text",
-        "subject_entity": "struct",
-        "object_entity": "struct",
-        "label": "int",
-    },
+ENTITIES = {"subject_entity": "struct", "object_entity": "struct"}
+COLUMNS = {  # and the megabytes of their files
+    "ynat": ({"title": "text", "label": "int"}, 6),
+    "nli": ({"premise": "text", "hypothesis": "text", "label": "int"}, 4),
+    "sts": ({"sentence1": "text", "sentence2": "text", "labels": "struct"}, 2),
+    "ner": ({"tokens": "text list", "ner_tags": "int list"}, 5),
+    "dp": ({"word_form": "text list", "pos": "text list", "deprel": "text list"}, 3),
+    "re": ({"sentence": "text", **ENTITIES, "label": "int"}, 7),
 }
-SIZES = {"ynat": 6, "nli": 4, "sts": 2, "ner": 5, "dp": 3, "re": 7}  # megabytes
-FILES = {
-    config: Source("klue/klue", columns, SIZES[config], config, "main")
-    for config, columns in COLUMNS.items()
-}
+FILES = {config: Source("klue/klue", *some, config, "main") for config, some in COLUMNS.items()}
 
 
 @registry.register("klue")
@@ -93,13 +85,10 @@ class Klue(Sentences):
 
     def read(self, split: str) -> Texts:
         (file,) = self.files()
-        table = rows(file, "validation" if split == "test" else "train").data
-        config = self.options.config
-        columns = COLUMNS[config]
-        values = {name: table.column(name).to_pylist() for name in columns}
-        texts = [values[name] for name in values if columns[name] == "text"]
-        if config == "re":
-            pairs = zip(values["subject_entity"], values["object_entity"], strict=True)
+        values = rows(file, "validation" if split == "test" else "train").to_pydict()
+        texts = [values[name] for name in values if file.columns[name] == "text"]
+        if self.options.config == "re":
+            pairs = zip(*(values[name] for name in ENTITIES), strict=True)
             texts.insert(0, [f"{a['word']}, {b['word']}" for a, b in pairs])
         first, second = ([clean(text) for text in column] for column in (*texts, [])[:2])
         target = values.get("label") or [label["label"] for label in values["labels"]]
@@ -110,14 +99,14 @@ class Klue(Sentences):
 
     def sentences(self, split: str) -> tagged.Sentences:
         """Those of a split of ner or dp, as its file has them."""
-        (file,), config = self.files(), self.options.config
-        words = "word_form" if config == "dp" else "tokens"
-        return tagged.read(file, split, TAGGED[config], words)
+        config = self.options.config
+        words, columns = TAGGED[config]
+        return tagged.read(FILES[config], split, columns, words)
 
     def _tagged(self, seed: int) -> Splits:
         o, by_word = self.options, self.options.config == "dp"
-        test, known = self.sentences("validation"), self.sentences("train")
-        known = known.without(test)
+        test = self.sentences("validation")
+        known = self.sentences("train").without(test)
         held, rest = (part.tolist() for part in divide(len(known), [len(known) // 10], seed))
         validation = known.take(held[: o.test])
         known = known.take(rest).without(validation)

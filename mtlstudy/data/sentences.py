@@ -11,17 +11,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain
-from typing import Annotated, Any, ClassVar, cast
+from typing import Annotated, Any, ClassVar
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from mtlstudy.data._hub import Source, rows
-from mtlstudy.data._text import KINDS, Kind, clean, train
+from mtlstudy.data._hub import rows
+from mtlstudy.data._text import KINDS, clean, train
 from mtlstudy.data._vectors import vectors
-from mtlstudy.data.base import Data, Examples, Split, Splits, divide
-from mtlstudy.models.tasks import Task
+from mtlstudy.data.base import Data, Examples, Split, Splits, divide, standardise
 from mtlstudy.registry import Options as NoOptions
 
 Size = Annotated[int, Field(ge=10)] | None
@@ -73,7 +72,16 @@ class Sentences(Data):
 
     def read(self, split: str) -> Texts:
         """A split as its file has it."""
-        return _read(self.sources[0], split, self.text, tuple(self.labels.items()))
+        return self._read(split)
+
+    @classmethod
+    @cache
+    def _read(cls, split: str) -> Texts:
+        """Kept, since every run of a process needs the same."""
+        table = rows(cls.sources[0], split)
+        texts = [[clean(text) for text in table[name].to_pylist()] for name in cls.text]
+        y = {task: torch.tensor(table[name].to_pylist()) for task, name in cls.labels.items()}
+        return Texts(texts[0], texts[1] if len(texts) == 2 else None, y)
 
     def parts(self, seed: int) -> Parts:
         """Training, validation and test examples."""
@@ -87,46 +95,37 @@ class Sentences(Data):
         known = known.without(validation).sample(self.options.train, seed)
         return known, validation, test.sample(self.options.test, 0)
 
+    def targets(self, part: Texts, train: Texts) -> dict[str, Tensor]:
+        """Labels by task; those of a regression standardised by the training examples."""
+        targets = {task.name: part.labels[task.name] for task in self.tasks}
+        for task in self.tasks:
+            if task.kind == "regression":
+                by = train.labels[task.name].double()
+                targets[task.name] = standardise(targets[task.name], by).float()
+        return targets
+
     def load(self, seed: int) -> Splits:
-        parts = self.parts(seed)
-        (inputs,), self.vocabulary = represent(self.options, [parts])
-        targets = answers(self.tasks, parts)
-        return Splits(*(Split(x, y) for x, y in zip(inputs, targets, strict=True)))
+        (splits,), self.vocabulary = together([self], seed)
+        return Splits(*splits)
 
 
-@cache
-def _read(
-    source: Source, split: str, text: tuple[str, ...], labels: tuple[tuple[str, str], ...]
-) -> Texts:
-    """Kept, since every run of a process needs the same."""
-    table = rows(source, split).data
-    columns = [[clean(one) for one in table.column(name).to_pylist()] for name in text]
-    y = {task: torch.tensor(table.column(name).to_pylist()) for task, name in labels}
-    return Texts(columns[0], columns[1] if len(columns) == 2 else None, y)
+def together(members: Sequence[Sentences], seed: int) -> tuple[list[list[Split]], int]:
+    """Training, validation and test split of each of some sets with the same options, and the
+    vocabulary that they share (0: vectors)."""
+    options, pools = members[0].options, [member.parts(seed) for member in members]
+    tokeniser = None
+    if options.tokens in KINDS:
+        training = [parts[0] for parts in pools]
+        texts = list(chain.from_iterable([*one.first, *(one.second or [])] for one in training))
+        tokeniser = train(texts, options.tokens, options.size)
 
+    def encode(part: Texts) -> Tensor:
+        if tokeniser is None:
+            return vectors(part.first, options.tokens, part.second)
+        return tokeniser.encode(part.first, options.length, part.second)
 
-def represent(options: Any, pools: Sequence[Parts]) -> tuple[list[list[Tensor]], int]:
-    """Inputs of training, validation and test examples of each pool, and the vocabulary that they
-    share (0: vectors)."""
-    if options.tokens not in KINDS:
-        encoder = options.tokens
-        return [[vectors(p.first, encoder, p.second) for p in parts] for parts in pools], 0
-    training = [parts[0] for parts in pools]
-    texts = list(chain.from_iterable([*part.first, *(part.second or [])] for part in training))
-    tokeniser = train(texts, cast(Kind, options.tokens), options.size)
-    encode, length = tokeniser.encode, options.length
-    return [[encode(p.first, length, p.second) for p in parts] for parts in pools], len(tokeniser)
-
-
-def answers(tasks: Sequence[Task], parts: Parts) -> list[dict[str, Tensor]]:
-    """Targets of training, validation and test examples; those of a regression standardised by the
-    training examples."""
-    result: list[dict[str, Tensor]] = [{}, {}, {}]
-    for task in tasks:
-        values = [part.labels[task.name] for part in parts]
-        if task.kind == "regression":
-            mean, std = values[0].double().mean(), values[0].double().std()
-            values = [((y - mean) / std).float() for y in values]
-        for targets, y in zip(result, values, strict=True):
-            targets[task.name] = y
-    return result
+    splits = [
+        [Split(encode(part), member.targets(part, parts[0])) for part in parts]
+        for member, parts in zip(members, pools, strict=True)
+    ]
+    return splits, len(tokeniser or ())

@@ -26,7 +26,6 @@ from functools import cache
 from itertools import chain
 from typing import Annotated, Any, ClassVar, Literal
 
-import numpy as np
 import torch
 from pydantic import Field
 
@@ -71,7 +70,7 @@ class Sentences(Examples):
 
 def read(source: Source, split: str, columns: Columns, words: str = "tokens") -> Sentences:
     """The sentences of a file. words: their column."""
-    table = rows(source, split).with_format("arrow")[:]
+    table = rows(source, split)
     tags = {}
     for task, (column, change) in columns.items():
         given = table[column].to_pylist()
@@ -171,22 +170,16 @@ def tensors(
 ) -> Split:
     """Sentences as rows of `length` tokens: inputs (N, T), 0 where there is none, and targets
     (N, T), −100 where no label is."""
-    sizes = np.array([len(words) for words in sentences.words])
-    used = -(-sizes // length)  # rows of each sentence
-    place = np.arange(sizes.sum()) - np.repeat(sizes.cumsum() - sizes, sizes)  # in its sentence
-    row, column = np.repeat(used.cumsum() - used, sizes) + place // length, place % length
 
-    def fill(values: Iterable[int], nothing: int) -> torch.Tensor:
-        out = np.full((int(used.sum()), length), nothing, dtype=np.int64)
-        out[row, column] = np.fromiter(values, np.int64, len(row))
-        return torch.from_numpy(out)
+    def fill(lists: Iterable[list[int]], nothing: int) -> torch.Tensor:
+        rows = [one[i : i + length] for one in lists for i in range(0, len(one), length)]
+        return torch.tensor([row + [nothing] * (length - len(row)) for row in rows])
 
-    known = {word: numbers[word] for word in set(chain.from_iterable(sentences.words))}
     targets = {}
     for task, tags in sentences.tags.items():
         index = {tag: i for i, tag in enumerate(labels[task])}
-        targets[task] = fill((index.get(tag, -100) for tag in chain.from_iterable(tags)), -100)
-    return Split(fill((known[word] for word in chain.from_iterable(sentences.words)), 0), targets)
+        targets[task] = fill(([index.get(tag, -100) for tag in one] for one in tags), -100)
+    return Split(fill(([numbers[word] for word in one] for one in sentences.words), 0), targets)
 
 
 def relations(upos: int, xpos: int, deprel: int) -> tuple[Task, ...]:

@@ -11,7 +11,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from mtlstudy.data.base import Data, Split, Splits, draw, embedded, registry
+from mtlstudy.data.base import Data, Splits, draw, embedded, pick, registry, standardise
 from mtlstudy.models.tasks import Task
 
 
@@ -37,10 +37,4 @@ class Yeast(Data):
     def load(self, seed: int) -> Splits:
         x, y = _table()
         parts = draw(len(x), 483, 400, seed)
-        mean, std = x[parts[0]].mean(0), x[parts[0]].std(0).clamp_min(1e-6)
-
-        def split(rows: Tensor) -> Split:
-            targets = {task.name: y[rows, i] for i, task in enumerate(self.tasks)}
-            return Split((x[rows] - mean) / std, targets)
-
-        return Splits(*map(split, parts))
+        return pick(standardise(x, x[parts[0]]), y, self.tasks, parts)

@@ -7,8 +7,10 @@ without a token is the zero vector, and every stage keeps it so: that is how a s
 padding, whatever was mixed before it.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import nn
@@ -51,12 +53,12 @@ class Backbone:
 def mlp(inputs: int, width: int = 64, depth: int = 2, dropout: float = 0.0) -> Backbone:
     """A multilayer perceptron: `depth` stages Linear–ReLU–Dropout. x (N, inputs) → z (N, width)."""
 
-    def layer(size: int) -> Factory:
-        return lambda: nn.Sequential(nn.Linear(size, width), nn.ReLU(), nn.Dropout(dropout))
+    def layer(size: int) -> nn.Module:
+        return nn.Sequential(nn.Linear(size, width), nn.ReLU(), nn.Dropout(dropout))
 
     sizes = [inputs, *[width] * (depth - 1)][:depth]
-    stages = tuple(Stage(f"layer{i}", layer(size), width) for i, size in enumerate(sizes, 1))
-    return Backbone(stages, width, nn.Flatten, inputs)
+    stages = (Stage(f"layer{i}", partial(layer, size), width) for i, size in enumerate(sizes, 1))
+    return Backbone(tuple(stages), width, nn.Flatten, inputs)
 
 
 def cnn(shape: tuple[int, ...], width: int = 50, dropout: float = 0.0) -> Backbone:
@@ -71,17 +73,13 @@ def cnn(shape: tuple[int, ...], width: int = 50, dropout: float = 0.0) -> Backbo
     if min(rows, columns) < 1:
         raise InputError(f"image {h}×{w}: too small for this CNN; allowed: 16×16 and larger")
 
-    def conv(a: int, b: int) -> Factory:
-        def build() -> nn.Module:
-            stage = nn.Sequential(nn.Conv2d(a, b, 5), layers.MaxPool2x2(), nn.ReLU())
-            stage.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-            return stage
+    def conv(a: int, b: int) -> nn.Module:
+        stage = nn.Sequential(nn.Conv2d(a, b, 5), layers.MaxPool2x2(), nn.ReLU())
+        return stage.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
-        return build
-
-    def readout(a: int) -> Factory:
-        pool, flat = nn.AdaptiveAvgPool2d, nn.Flatten
-        return lambda: nn.Sequential(pool(1), flat(), nn.Linear(a, width), nn.ReLU())
+    def readout(a: int) -> nn.Module:
+        pool, flat = nn.AdaptiveAvgPool2d(1), nn.Flatten()
+        return nn.Sequential(pool, flat, nn.Linear(a, width), nn.ReLU())
 
     def dense() -> nn.Module:
         linear = nn.Linear(20 * rows * columns, width)
@@ -91,8 +89,8 @@ def cnn(shape: tuple[int, ...], width: int = 50, dropout: float = 0.0) -> Backbo
         return nn.Sequential(nn.AvgPool2d(4), nn.Flatten())
 
     stages = (
-        Stage("conv1", conv(c, 10), 10, readout(10)),
-        Stage("conv2", conv(10, 20), 20, readout(20)),
+        Stage("conv1", partial(conv, c, 10), 10, partial(readout, 10)),
+        Stage("conv2", partial(conv, 10, 20), 20, partial(readout, 20)),
         Stage("dense", dense, width),
     )
     return Backbone(stages, width, gate_input, c * (h // 4) * (w // 4))
@@ -109,20 +107,18 @@ def text_cnn(
     the classes; here it is the trunk's last stage.
     """
 
-    def dense(size: int) -> Factory:
-        def build() -> nn.Module:
-            linear = nn.Sequential(nn.Linear(size, width), nn.ReLU(), nn.Dropout(dropout))
-            return layers.TokenWise(linear) if tokens else nn.Sequential(layers.TokenMax(), *linear)
+    def dense(size: int) -> nn.Module:
+        linear = nn.Sequential(nn.Linear(size, width), nn.ReLU(), nn.Dropout(dropout))
+        return layers.TokenWise(linear) if tokens else nn.Sequential(layers.TokenMax(), *linear)
 
-        return build
-
-    wide = 3 * width
+    embedding, wide = partial(layers.Embedding, vocabulary, width), 3 * width
+    convolution = partial(layers.NgramConvolution, width, width)
     stages = (
-        Stage("embedding", lambda: layers.Embedding(vocabulary, width), width, dense(width)),
-        Stage("convolution", lambda: layers.NgramConvolution(width, width), wide, dense(wide)),
-        Stage("dense", dense(wide), width),
+        Stage("embedding", embedding, width, partial(dense, width)),
+        Stage("convolution", convolution, wide, partial(dense, wide)),
+        Stage("dense", partial(dense, wide), width),
     )
-    return Backbone(stages, width, lambda: layers.GateInput(vocabulary), layers.GateInput.width)
+    return Backbone(stages, width, *text_gate(vocabulary))
 
 
 def transformer(
@@ -142,6 +138,7 @@ def transformer(
     if width % HEADS:
         raise InputError(f"width = {width}: must be a multiple of the {HEADS} attention heads")
     readout = nn.Identity if tokens else layers.TokenMean
+    embedding = partial(layers.Embedding, vocabulary, width, length)
 
     def block() -> nn.Sequential:
         return nn.Sequential(layers.TransformerBlock(width, HEADS, dropout))
@@ -149,11 +146,18 @@ def transformer(
     def last() -> nn.Module:
         return nn.Sequential(*block(), layers.TokenWise(nn.LayerNorm(width)), readout())
 
-    stages = [
-        Stage("embedding", lambda: layers.Embedding(vocabulary, width, length), width, readout)
-    ]
+    stages = [Stage("embedding", embedding, width, readout)]
     stages += [Stage(f"layer{i}", block, width, readout) for i in range(1, depth)]
     stages += [Stage(f"layer{depth}", last, width)] if depth else []
-    return Backbone(
-        tuple(stages), width, lambda: layers.GateInput(vocabulary), layers.GateInput.width
-    )
+    return Backbone(tuple(stages), width, *text_gate(vocabulary))
+
+
+def text_gate(vocabulary: int, width: int = 16) -> tuple[Factory, int]:
+    """What a gate sees of a sentence, the mean of small embeddings, and its width: (N, T) →
+    (N, width)."""
+
+    def build() -> nn.Module:
+        token = layers.Embedding(vocabulary, width)
+        return nn.Sequential(OrderedDict(token=token, mean=layers.TokenMean()))
+
+    return build, width

@@ -8,11 +8,6 @@ import torch
 from torch import Tensor, nn
 
 
-def feature_axis(h: Tensor) -> int:
-    """The axis of the features: 1 for images (N, C, H, W), the last one otherwise."""
-    return 1 if h.ndim == 4 else -1
-
-
 def token_mask(h: Tensor) -> Tensor:
     """Which positions of a sequence (N, T, d) hold a token: (N, T, 1), 1 or 0."""
     return (h != 0).any(-1, keepdim=True).to(h.dtype)
@@ -74,10 +69,8 @@ class NgramConvolution(nn.Module):
         self.sizes = nn.ModuleList(nn.Conv1d(a, b, k) for k in (3, 4, 5))
 
     def forward(self, h: Tensor) -> Tensor:
-        maps = [
-            conv(nn.functional.pad(h.mT, ((k - 1) // 2, k // 2)))
-            for k, conv in zip((3, 4, 5), self.sizes, strict=True)
-        ]
+        padded = [nn.functional.pad(h.mT, ((k - 1) // 2, k // 2)) for k in (3, 4, 5)]
+        maps = [conv(x) for conv, x in zip(self.sizes, padded, strict=True)]  # each (N, b, T)
         return torch.cat(maps, 1).relu().mT * token_mask(h)
 
 
@@ -88,12 +81,13 @@ class Embedding(nn.Module):
         super().__init__()
         self.token = nn.Embedding(vocabulary, width)
         self.place = nn.Embedding(length, width) if length else None
-        for part in (self.token, self.place) if self.place else ():
-            nn.init.normal_(part.weight, std=width**-0.5)
+        if self.place:
+            nn.init.normal_(self.token.weight, std=width**-0.5)
+            nn.init.normal_(self.place.weight, std=width**-0.5)
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.token(x)
-        if self.place is not None:
+        if self.place:
             out = out + self.place.weight[: x.shape[1]]
         return out * (x != 0)[..., None]
 
@@ -121,21 +115,8 @@ class TransformerBlock(nn.Module):
         N, T, d = h.shape
         qkv = self.qkv(h).view(N, T, 3, self.heads, d // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (N, heads, T, d / heads)
-        score = (q @ k.mT) / (d // self.heads) ** 0.5
+        score = (q @ k.mT) / (d // self.heads) ** 0.5  # (N, heads, T, T)
         score = score.masked_fill(~mask[:, None, None, :], torch.finfo(score.dtype).min)
         mixed = (score.softmax(-1) @ v).transpose(1, 2).reshape(N, T, d)
         out: Tensor = self.out(mixed)
         return out
-
-
-class GateInput(nn.Module):
-    """What a gate sees of a sentence: the mean of small embeddings. (N, T) → (N, 16)."""
-
-    width = 16
-
-    def __init__(self, vocabulary: int) -> None:
-        super().__init__()
-        self.token = Embedding(vocabulary, self.width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return mean_pool(self.token(x))

@@ -33,12 +33,11 @@ METRICS = {  # metric → its kind (the first is the kind's default), and whethe
 
 @dataclass(frozen=True)
 class Task:
-    """One task. `outputs`: classes of a multiclass task, otherwise 1. kind "value": the output
-    itself is the loss (toy).
+    """One task. kind "value": the output itself is the loss (toy). outputs: classes of a multiclass
+    task, otherwise 1. metric: what is selected on and reported, the kind's default if not given;
+    also: further ones to report. level: how deep in a hierarchy of tasks it is read, as a share of
+    the backbone (0–1]; 1, the top, where no order of the tasks is known.
 
-    metric: what is selected on and reported; the kind's default where it is not given. also:
-    further metrics to report. level: how deep in a hierarchy of tasks it is read, as a share of the
-    backbone (0–1]; 1, the top, where no order of the tasks is known.
     Raises `InputError` for a metric that the kind does not have.
     """
 
@@ -50,17 +49,15 @@ class Task:
     also: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "metric", self._checked(self.metric) or self._metrics()[0])
+        object.__setattr__(self, "metric", self._checked(self.metric))
         for metric in self.also:
             self._checked(metric)
 
-    def _metrics(self) -> list[str]:
-        return [name for name, (kind, _) in METRICS.items() if kind == self.kind]
-
     def _checked(self, metric: str) -> str:
-        if metric and metric not in self._metrics():
-            raise unknown(f"task {self.name!r}: metric", metric, self._metrics())
-        return metric
+        allowed = [name for name, (kind, _) in METRICS.items() if kind == self.kind]
+        if metric and metric not in allowed:
+            raise unknown(f"task {self.name!r}: metric", metric, allowed)
+        return metric or allowed[0]
 
     @property
     def higher_is_better(self) -> bool:
@@ -68,8 +65,7 @@ class Task:
         return METRICS[self.metric][1]
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
-        """Mean loss over the labelled examples, a scalar; 0 (with a gradient of 0) where none is
-        labelled.
+        """Mean loss over the labelled examples, a scalar; 0, with a gradient of 0, where none is.
 
         output (N, outputs), target (N,); on tagged sequences (N, T, outputs) and (N, T).
         """
@@ -115,25 +111,18 @@ class Task:
         output, target = (t.cpu() for t in self.labelled(output, target))
         if target.numel() == 0:
             return float("nan")
-        if self.kind == "multiclass":
-            predicted = output.argmax(-1)
-            if metric == "accuracy":
-                return float((predicted == target).float().mean())
-            return macro_f1(predicted.numpy(), target.numpy(), self.outputs)
-        score = output.squeeze(-1)
+        if metric == "accuracy":
+            return float((output.argmax(-1) == target).float().mean())
+        if metric == "macro_f1":  # 0 for a class that is neither predicted nor true
+            from sklearn.metrics import f1_score  # here: importing this module must stay cheap
+
+            how = {"labels": range(self.outputs), "average": "macro", "zero_division": 0}
+            return float(f1_score(target.numpy(), output.argmax(-1).numpy(), **how))
+        output = output.squeeze(-1)
         if metric == "mae":
-            return float((score - target).abs().mean())
-        if metric == "auc":
-            return auc(score.double().numpy(), target.numpy() > 0.5)
-        return correlation(score.double().numpy(), target.double().numpy(), metric)
-
-
-def macro_f1(predicted: np.ndarray, true: np.ndarray, classes: int) -> float:
-    """The mean over the classes of F1; 0 for a class that is neither predicted nor true."""
-    from sklearn.metrics import f1_score  # here: importing this module must stay cheap
-
-    labels = range(classes)
-    return float(f1_score(true, predicted, labels=labels, average="macro", zero_division=0))
+            return float((output - target).abs().mean())
+        x, y = output.double().numpy(), target.double().numpy()
+        return auc(x, y > 0.5) if metric == "auc" else correlation(x, y, metric)
 
 
 def correlation(x: np.ndarray, y: np.ndarray, kind: str) -> float:
@@ -146,8 +135,7 @@ def correlation(x: np.ndarray, y: np.ndarray, kind: str) -> float:
 
 
 def auc(score: np.ndarray, positive: np.ndarray) -> float:
-    """Area under the ROC curve by the rank sum (Mann–Whitney), ties counted half; NaN with one
-    class only.
+    """Area under the ROC curve by the rank sum (Mann–Whitney), ties half; NaN with one class only.
 
     >>> auc(np.array([0.1, 0.4, 0.35, 0.8]), np.array([False, False, True, True]))
     0.75

@@ -24,9 +24,9 @@ The step is 1 where λ < ¼, else a line search. With the α-fair barrier the eq
 M a = w a^(−1/α); α = 1 is Nash, and the same Newton solves it.
 """
 
+from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
-from typing import Any
 
 import numpy as np
 import torch
@@ -71,71 +71,54 @@ def nash_weights(
         raise InputError(f"gramian has shape {tuple(gramian.shape)}; allowed: (..., K, K), K ≥ 1")
     if not alpha > 0:
         raise InputError(f"alpha = {alpha}: must be > 0 (1 is Nash)")
-    w = None if power is None else _powers(power, gramian)
-    if gramian.device.type == "cpu" and (solve := _compiled()):
-        return _one_by_one(solve, gramian, w, 1.0 / alpha, start, max_iterations)
-    with torch.no_grad():
-        M = gramian.double()
-        w = torch.ones_like(M[..., 0]) if w is None else w
-        return _solve(M, w, 1.0 / alpha, start, max_iterations)
-
-
-def _powers(power: Tensor, gramian: Tensor) -> Tensor:
-    """w (..., K) in full. Powers on an accelerator are taken as they are: looking at them would
-    wait for it."""
-    shape = gramian.shape[:-1]
-    if power.shape[-1:] != shape[-1:]:
-        raise InputError(
-            f"power has shape {tuple(power.shape)}; allowed: (..., K), K = {shape[-1]}"
-        )
-    if power.device.type == "cpu" and not bool((torch.isfinite(power) & (power > 0)).all()):
+    if power is not None and power.shape[-1:] != shape[-1:]:
+        allowed = f"(..., K), K = {shape[-1]}"
+        raise InputError(f"power has shape {tuple(power.shape)}; allowed: {allowed}")
+    # powers on an accelerator are taken as they are: looking at them would wait for it
+    if power is not None and power.device.type == "cpu" and not bool(_positive(power).all()):
         raise InputError(f"power = {power.tolist()}: allowed are positive, finite numbers")
-    return power.detach().to(gramian.device, torch.float64).expand(shape)
+    solve = (_compiled() if gramian.device.type == "cpu" else None) or _solve
+    return solve(gramian, power, 1.0 / alpha, start, max_iterations)
+
+
+def _positive(x: Tensor) -> Tensor:
+    return torch.isfinite(x) & (x > 0)
 
 
 @cache
-def _compiled() -> Any:
-    """`newton_cpu.solve`; None where Numba is not installed: then torch solves on the CPU as well,
-    several times slower."""
+def _compiled() -> Callable[..., BargainingSolution] | None:
+    """`newton_cpu.solve` on tensors; None where Numba is not installed: then torch solves on the
+    CPU as well, several times slower."""
     if find_spec("numba") is None:
         return None
-    from mtlstudy.nash.newton_cpu import solve
+    from mtlstudy.nash import newton_cpu
+
+    def solve(
+        gramian: Tensor, power: Tensor | None, beta: float, start: Tensor | None, iterations: int
+    ) -> BargainingSolution:
+        """In NumPy throughout: a call of torch costs more than a small game."""
+        *batch, K = gramian.shape[:-1]
+        M, w, warm = np.empty((*batch, K, K)), np.ones((*batch, K)), np.zeros((*batch, K))
+        for array, given in ((M, gramian), (w, power), (warm, start)):
+            if given is not None:
+                array[...] = given.detach().to("cpu", torch.float64).numpy()
+        problems = M.reshape(-1, K, K), w.reshape(-1, K), beta, warm.reshape(-1, K), iterations
+        answer = newton_cpu.solve(*problems)
+        each = (torch.from_numpy(x.reshape((*batch, *x.shape[1:]))) for x in answer)
+        return BargainingSolution(*each)
 
     return solve
 
 
-def _one_by_one(
-    solve: Any,
-    gramian: Tensor,
-    power: Tensor | None,
-    beta: float,
-    start: Tensor | None,
-    max_iterations: int,
-) -> BargainingSolution:
-    """By `newton_cpu.solve`, in NumPy throughout: a call of torch costs more than a small game."""
-    shape, K = gramian.shape[:-1], gramian.shape[-1]
-    M = _array(gramian).reshape(-1, K, K)
-    w = np.ones(M.shape[:2]) if power is None else _array(power).reshape(-1, K)
-    if start is None:
-        warm = np.zeros(M.shape[:2])
-    else:
-        warm = _array(start if start.shape == shape else start.expand(shape)).reshape(-1, K)
-    answer = solve(M, w, beta, warm, max_iterations)
-    sizes = shape, shape[:-1], shape[:-1], shape[:-1], shape
-    each = (x.reshape(size) for x, size in zip(answer, sizes, strict=True))
-    return BargainingSolution(*map(torch.from_numpy, each))
-
-
-def _array(x: Tensor) -> Any:
-    return np.ascontiguousarray(x.detach().numpy(), np.float64)
-
-
+@torch.no_grad()
 def _solve(
-    M: Tensor, w: Tensor, beta: float, start: Tensor | None, max_iterations: int
+    gramian: Tensor, power: Tensor | None, beta: float, start: Tensor | None, max_iterations: int
 ) -> BargainingSolution:
     """M (..., K, K), w and start (..., K), beta = 1/α."""
-    shape, K = M.shape[:-2], M.shape[-1]
-    M, w = M.reshape(-1, K, K), w.reshape(-1, K)
+    *batch, K = gramian.shape[:-1]
+    M = gramian.double().reshape(-1, K, K)
+    w = torch.ones_like(M[..., 0]) if power is None else power.to(M).expand(*batch, K)
+    w = w.reshape(-1, K)
     diagonal = M.diagonal(dim1=-2, dim2=-1)  # (N, K) squared gradient norms
     status = torch.full(M.shape[:1], Status.MAX_ITERATIONS, dtype=torch.int64, device=M.device)
     zero = diagonal.abs() < TINY
@@ -157,9 +140,9 @@ def _solve(
     ray = (v.sum(-1) / total).pow(1.0 / (1.0 + beta))  # the best point on the ray of ones
     b = ray[:, None].expand(-1, K).clone()
     if start is not None:
-        warm = start.to(M).expand(*shape, K).reshape(-1, K) / (D * unit)
+        warm = start.to(M).expand(*batch, K).reshape(-1, K) / (D * unit)
         better = _objective(C, v, warm, beta) < _objective(C, v, b, beta)
-        usable = (torch.isfinite(warm) & (warm > 0)).all(-1) & better
+        usable = _positive(warm).all(-1) & better
         b = torch.where(usable[:, None], warm, b)
 
     iterations = torch.zeros_like(status)
@@ -196,9 +179,8 @@ def _solve(
     a = torch.where((status == Status.SOLVED)[:, None], D * b * unit, torch.nan)
     Ma = (M @ a[:, :, None]).squeeze(-1)
     residual = (a**beta * Ma / w - 1).abs().amax(-1)
-    status, residual, iterations = (x.reshape(shape) for x in (status, residual, iterations))
-    a, zero = (x.reshape(*shape, K) for x in (a, zero))
-    return BargainingSolution(a, status, residual, iterations, zero)
+    answer = (a, status, residual, iterations, zero)
+    return BargainingSolution(*(x.reshape((*batch, *x.shape[1:])) for x in answer))
 
 
 def _objective(C: Tensor, v: Tensor, b: Tensor, beta: float) -> Tensor:

@@ -9,8 +9,8 @@ Shapes and symbols as in `newton`: M, C, H (K, K); w, v, D, b, s, gradient (K,);
 """
 
 from collections.abc import Callable
-from math import inf, isfinite, log, nan, sqrt
-from typing import Any, TypeVar
+from math import inf, log, nan, sqrt
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -21,16 +21,14 @@ from mtlstudy.nash.solution import EPS, TINY, Status
 Array = NDArray[np.float64]
 SOLVED, STATIONARY, ZERO_GRADIENT, NON_FINITE, MAX_ITERATIONS, INDEFINITE = map(int, Status)
 TRIALS = 16
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def compiled(function: Function) -> Function:
+def compiled(function: Callable[..., Any]) -> Any:
     """The function through Numba, on its first call; stored on disk where a folder is writable."""
     try:
-        jitted: Function = njit(cache=True, error_model="numpy")(function)
+        return njit(cache=True, error_model="numpy")(function)
     except RuntimeError:
-        jitted = njit(error_model="numpy")(function)
-    return jitted
+        return njit(error_model="numpy")(function)
 
 
 @compiled
@@ -41,14 +39,12 @@ def solve(M: Array, w: Array, beta: float, start: Array, max_iterations: int) ->
     N, K = w.shape
     a, residual = np.full((N, K), nan), np.full(N, nan)
     status, iterations = np.empty(N, np.int64), np.zeros(N, np.int64)
-    zero, C, H = np.empty((N, K), np.bool_), np.empty((K, K)), np.empty((K, K))
+    zero = np.empty((N, K), np.bool_)
     for n in range(N):
-        for i in range(K):
-            zero[n, i] = abs(M[n, i, i]) < TINY
+        zero[n] = np.abs(np.diag(M[n])) < TINY
         status[n] = posed(M[n])
         if status[n] == MAX_ITERATIONS:
-            ended = newton(M[n], w[n], beta, start[n], max_iterations, C, H, a[n])
-            status[n], iterations[n] = ended
+            status[n], iterations[n] = newton(M[n], w[n], beta, start[n], max_iterations, a[n])
         if status[n] == SOLVED:
             residual[n] = error(M[n], w[n], beta, a[n])
     return a, status, residual, iterations, zero
@@ -57,74 +53,55 @@ def solve(M: Array, w: Array, beta: float, start: Array, max_iterations: int) ->
 @compiled
 def posed(M: Array) -> int:
     """Why a problem cannot be asked, as a `Status`; MAX_ITERATIONS where it can."""
-    status = MAX_ITERATIONS
-    for i in range(len(M)):
-        if M[i, i] <= -TINY:
-            status = INDEFINITE
-        elif M[i, i] < TINY and status == MAX_ITERATIONS:
-            status = ZERO_GRADIENT
-        for j in range(len(M)):
-            if not isfinite(M[i, j]):
-                return NON_FINITE
-    return status
+    if not np.isfinite(M).all():
+        return NON_FINITE
+    lowest = np.diag(M).min()
+    if lowest <= -TINY:
+        return INDEFINITE
+    return ZERO_GRADIENT if lowest < TINY else MAX_ITERATIONS
 
 
 @compiled
-def newton(
-    M: Array, w: Array, beta: float, start: Array, max_iterations: int, C: Array, H: Array, a: Array
-) -> Any:
-    """Status and iterations of the damped Newton method; fills a (K,) where it gives SOLVED.
-    C, H: memory."""
+def newton(M: Array, w: Array, beta: float, start: Array, max_iterations: int, a: Array) -> Any:
+    """Status and iterations of the damped Newton method; fills a (K,) where it gives SOLVED."""
     K = len(w)
-    D, v, b, Cb = np.empty(K), np.empty(K), np.empty(K), np.empty(K)
-    barrier, gradient, s = np.empty(K), np.empty(K), np.empty(K)
-    unit, mass, total = inf, 0.0, 0.0
+    C, H, D, v = np.empty((K, K)), np.empty((K, K)), 1 / np.sqrt(np.diag(M)), np.empty(K)
+    barrier, gradient, mass, total = np.empty(K), np.empty(K), 0.0, 0.0
     for i in range(K):
-        D[i] = 1 / sqrt(M[i, i])
         v[i] = w[i] * power(D[i], 1 - beta)
-        unit = min(unit, v[i])
-    unit = power(unit, 1 / (1 + beta))
+    unit = power(v.min(), 1 / (1 + beta))
     for i in range(K):
         v[i] /= power(unit, 1 + beta)
         mass += v[i]
         for j in range(K):
             C[j, i] = D[i] * M[i, j] * D[j] if i != j else 1.0
             total += C[j, i]
-    ray = power(mass / max(total, EPS), 1 / (1 + beta))
-    for i in range(K):
-        b[i] = ray
-        s[i] = start[i] / (D[i] * unit)
-    if objective(C, v, s, beta, Cb) < objective(C, v, b, beta, Cb):
+    b = np.full(K, power(mass / max(total, EPS), 1 / (1 + beta)))  # the best on the ray of ones
+    s = start / (D * unit)
+    if objective(C, v, s, beta) < objective(C, v, b, beta):
         b, s = s, b
 
     for iteration in range(max_iterations):
-        times(C, b, Cb)
-        bCb, length, longest, largest, even = 0.0, 0.0, 0.0, 0.0, True
+        Cb = times(C, b)
+        even = True
         for i in range(K):
             barrier[i] = v[i] * power(b[i], 1 - beta)
-            gradient[i] = b[i] * Cb[i] - barrier[i]
-            s[i] = gradient[i]
-            bCb += b[i] * Cb[i]
-            length += b[i]
-            longest = max(longest, b[i])
-            largest = max(largest, abs(gradient[i]))
+            gradient[i] = s[i] = b[i] * Cb[i] - barrier[i]
             even = even and (beta == 1 or abs(gradient[i]) <= 1e-6 * barrier[i])
             for j in range(i, K):
                 H[i, j] = b[i] * C[i, j] * b[j]
             H[i, i] += beta * barrier[i]
-        if abs(bCb) < 64 * K * EPS * length**2:
+        if abs(dot(b, Cb)) < 64 * K * EPS * b.sum() ** 2:
             return STATIONARY, iteration
         if not cholesky_solve(H, s):  # s is −δb / b
             return INDEFINITE, iteration
         decrement = sqrt(max(dot(gradient, s), 0.0))  # λ
-        done = largest <= 2 * EPS * longest * length and at_floor(C, b, gradient)
+        done = at_floor(C, b, gradient)
         if not done:
             t = 1.0 if decrement < 0.25 else line_search(C, v, b, s, decrement, beta, Cb)
-            for i in range(K):
-                b[i] *= 1 - t * s[i]
+            b *= 1 - t * s
         if done or (decrement <= 1e-6 and even):
-            for i in range(K):
-                a[i] = D[i] * b[i] * unit
+            a[:] = D * b * unit
             return SOLVED, iteration + 1
     return MAX_ITERATIONS, max_iterations
 
@@ -149,14 +126,14 @@ def dot(x: Array, y: Array) -> float:
 
 
 @compiled
-def times(C: Array, b: Array, out: Array) -> None:
-    """out ← Cᵀ b; C is held transposed, as M is symmetric only to rounding: so the inner loop has
+def times(C: Array, b: Array) -> Array:
+    """Cᵀ b; C is held transposed, as M is symmetric only to rounding: so the inner loop has
     independent sums."""
-    for i in range(len(b)):
-        out[i] = 0.0
+    product = np.zeros(len(b))
     for j in range(len(b)):
         for i in range(len(b)):
-            out[i] += C[j, i] * b[j]
+            product[i] += C[j, i] * b[j]
+    return product
 
 
 @compiled
@@ -183,9 +160,7 @@ def cholesky_solve(H: Array, s: Array) -> bool:
 def at_floor(C: Array, b: Array, gradient: Array) -> bool:
     """Whether every entry of the gradient is rounding."""
     for i in range(len(b)):
-        reach = 0.0
-        for j in range(len(b)):
-            reach += abs(C[i, j]) * b[j]
+        reach = dot(np.abs(C[i]), b)
         if abs(gradient[i]) > 2 * EPS * b[i] * reach:
             return False
     return True
@@ -193,19 +168,17 @@ def at_floor(C: Array, b: Array, gradient: Array) -> bool:
 
 @compiled
 def error(M: Array, w: Array, beta: float, a: Array) -> float:
-    """max_t |a_t^β (M a)_t / w_t − 1|."""
+    """max_t |a_t^β (M a)_t / w_t − 1|; NaN stays NaN."""
     worst = 0.0
     for i in range(len(a)):
-        off = abs(power(a[i], beta) * dot(M[i], a) / w[i] - 1)
-        worst = off if not off <= worst else worst  # NaN stays NaN
+        worst = np.maximum(worst, abs(power(a[i], beta) * dot(M[i], a) / w[i] - 1))
     return worst
 
 
 @compiled
-def objective(C: Array, v: Array, b: Array, beta: float, Cb: Array) -> float:
-    """f at b up to a constant of the α-fair barrier; infinite outside its domain. Cb: workspace."""
-    times(C, b, Cb)
-    f = 0.0
+def objective(C: Array, v: Array, b: Array, beta: float) -> float:
+    """f at b up to a constant of the α-fair barrier; infinite outside its domain."""
+    Cb, f = times(C, b), 0.0
     for i in range(len(b)):
         if not 0 < b[i] < inf:
             return inf
@@ -219,18 +192,13 @@ def line_search(
     C: Array, v: Array, b: Array, s: Array, decrement: float, beta: float, Cb: Array
 ) -> float:
     """The best of a geometric grid of steps on the ray b (1 − t s), and of 1 / (1 + λ)."""
-    K, fastest = len(b), 0.05
-    d, Cd = np.empty(K), np.empty(K)
-    for i in range(K):
-        d[i] = -b[i] * s[i]
-        fastest = max(fastest, s[i])
-    times(C, d, Cd)
-    linear, quadratic = dot(d, Cb), 0.5 * dot(d, Cd)
-    best, lowest = 0.0, inf
+    d, best, lowest = -b * s, 0.0, inf
+    linear, quadratic = dot(d, Cb), 0.5 * dot(d, times(C, d))
+    longest = min(0.95 / max(0.05, s.max()), 16.0)
     for trial in range(TRIALS + 1):
-        t = min(0.95 / fastest, 16.0) * 0.5**trial if trial < TRIALS else 1 / (1 + decrement)
+        t = longest * 0.5**trial if trial < TRIALS else 1 / (1 + decrement)
         f = t * linear + t * t * quadratic
-        for i in range(K):
+        for i in range(len(b)):
             ratio = 1 - t * s[i]
             if not ratio > 0:
                 f = inf

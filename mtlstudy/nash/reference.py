@@ -1,12 +1,11 @@
 r"""The same bargaining problem through a convex-programming library: two references.
 
-Used by tests, the solver experiment and `nash_ccp`; cvxpy is imported on the first call.
-
 Sources: Navon et al., *Multi-Task Learning as a Bargaining Game*, ICML 2022, arXiv 2202.01017
 (Nash-MTL), section 3.2; the convex-concave procedure: Yuille & Rangarajan, *The Concave-Convex
 Procedure*, Neural Computation 15(4), 2003; Clarabel: Goulart & Chen, arXiv 2405.12762.
 
-Shapes: M (K, K) Gramian, a (K,) weights, w (K,) bargaining powers; the equation is M a = w / a.
+M (K, K) is symmetric positive semidefinite with a positive diagonal; a (K,) weights, w (K,)
+bargaining powers; the equation is M a = w / a. cvxpy is imported on the first call.
 
 `conic`  minimises f(a) = ½ aᵀ M a − Σ_t w_t log a_t by an exponential-cone program.
 `ccp`    is the paper's procedure: with φ_t(a) = log a_t + log (M a)_t, and φ̃ its linearisation at
@@ -44,9 +43,8 @@ class Reference(NamedTuple):
 def conic(gramian: ArrayLike, power: ArrayLike | None = None) -> Reference:
     """Minimise f by an exponential-cone program, in the unknown b of a = diag(M)^(−½) b.
 
-    gramian: M (K, K), symmetric positive semidefinite, positive diagonal. power: w (K,), 1 each if
-    not given. Raises `InputError` for a wrong shape, values that are not finite, a diagonal or
-    power that is not positive.
+    power: w (K,), 1 each if not given. Raises `InputError` for a wrong shape, values that are not
+    finite, a diagonal or power that is not positive.
 
     >>> conic([[4.0, 0.0], [0.0, 1.0]]).weights.round(6).tolist()
     [0.5, 1.0]
@@ -85,17 +83,15 @@ def ccp(
 
     Ends after `iterations` programs, when an iterate no longer moves (relative change < 1e-6), or
     when a program has no answer; the weights are then those of the last iterate, and the status
-    tells. That the weights solve M a = 1/a is not checked here, since the procedure has no such
-    check. Where (M a)_t ≤ 0 at the start, the linearisation is formal (a logarithm outside its
-    domain), as in the paper's code.
+    tells. Like the procedure itself it does not check M a = 1/a. Where (M a)_t ≤ 0 at the start,
+    the linearisation is formal (a logarithm outside its domain), as in the paper's code.
 
-    gramian: M (K, K), symmetric positive semidefinite, positive diagonal. start: a (K,) positive,
-    the last solution; all ones for the normalised problem if not given. solver: of cvxpy,
-    "CLARABEL", or "ECOS" as in the paper's code. published: start and stop as the code published
-    with the paper does: first start at all ones whatever the scale of M, stop when
-    ‖(M/n) a − 1/a‖ < 1e-3 at the iterate before (normalised matrix, raw weights; n = ‖M‖) or when
-    the raw weights move by less than 1e-6. Raises `InputError` for a wrong shape, values that are
-    not finite, a start that is not positive, a solver that is not installed.
+    start: a (K,) positive, the last solution; all ones for the normalised problem if not given.
+    solver: of cvxpy, "CLARABEL", or "ECOS" as in the paper's code. published: start and stop as the
+    code published with the paper does: first start at all ones whatever the scale of M, stop when
+    ‖(M/n) a − 1/a‖ < 1e-3 at the iterate before (normalised matrix, raw weights) or when the raw
+    weights move by less than 1e-6. Raises `InputError` for a wrong shape, values that are not
+    finite, a start that is not positive, a solver that is not installed.
     """
     import cvxpy
 
@@ -124,8 +120,7 @@ def ccp(
         if not (variable.value > 0).all():
             status = "not_positive"
             break
-        moved = variable.value - a
-        a = variable.value
+        moved, a = variable.value - a, variable.value
         if (np.linalg.norm(moved / unit) if published else np.abs(moved / a).max()) < 1e-6:
             break
     return Reference(a / unit, status, programs)
@@ -147,13 +142,9 @@ def _solve(problem: Any, solver: str, **options: Any) -> str:
     for variable in problem.variables():
         variable.value = None
     with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", message="Solution may be inaccurate"
-        )  # the status says it
-        try:
-            problem.solve(
-                solver=solver, warm_start=False, **options
-            )  # no state of an earlier matrix
+        warnings.filterwarnings("ignore", "Solution may be inaccurate")  # the status says it
+        try:  # without a warm start: no state of an earlier matrix
+            problem.solve(solver=solver, warm_start=False, **options)
         except cvxpy.SolverError:
             return "solver_error"
     return str(problem.status)

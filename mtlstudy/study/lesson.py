@@ -1,6 +1,7 @@
 """The book's first chapter: a few small runs side by side, in the metrics' own units and paired by
 seed. It shows how the package is used and is no evidence for a method: nothing is tuned."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -9,8 +10,7 @@ from matplotlib.figure import Figure
 
 from mtlstudy.study import metrics, plan, results, rows, statistics, words
 from mtlstudy.study.claims import Claim
-from mtlstudy.study.figures.comparison import by_method, strip
-from mtlstudy.study.figures.panels import panels
+from mtlstudy.study.figures.panels import panels, strip
 from mtlstudy.study.format import bracket, number
 from mtlstudy.study.tables import records
 from mtlstudy.study.words import word
@@ -24,15 +24,6 @@ class Compared(NamedTuple):
 
     scores: pd.DataFrame
     runs: pd.DataFrame
-
-
-class Gain(NamedTuple):
-    """What a method gains over the baseline on a task, with its interval; NaN for the baseline."""
-
-    method: str
-    task: str
-    values: pd.Series
-    gain: statistics.Interval
 
 
 def about(config: RunConfig) -> pd.DataFrame:
@@ -69,9 +60,8 @@ def compared(config: RunConfig, methods: str, seeds: int) -> Compared:
     trained already are read."""
     configs = []
     for sharing, weighting in (method.split("+") for method in methods.split(",")):
-        method = config.but(
-            sharing=sharing, weighting=weighting, sharing_options={}, weighting_options={}
-        )
+        parts = {"sharing": sharing, "weighting": weighting}
+        method = config.but(**parts, sharing_options={}, weighting_options={})
         configs += [method.but(seed=seed) for seed in range(seeds)]
     tune.train(configs, progress=False)
     tables = results.collect(configs, "quick")
@@ -79,21 +69,18 @@ def compared(config: RunConfig, methods: str, seeds: int) -> Compared:
     return Compared(metrics.rows(frame), tables["runs"])
 
 
-def gains(found: Compared) -> list[Gain]:
-    """Every method and task, paired by seed with the baseline (positive = better)."""
-    each = []
+def gains(
+    found: Compared,
+) -> Iterator[tuple[str, str, "pd.Series[float]", statistics.Interval]]:
+    """Every method and task: its values by seed, and what it gains over the baseline on the same
+    seeds (positive = better), with its interval; NaN for the baseline."""
     for task, own in found.scores.groupby("task", sort=False):
         sign = 1.0 if own["higher_is_better"].iloc[0] else -1.0
         values = own.pivot(index="seed", columns="method", values="value")
         base = values.get(plan.BASELINE, values.iloc[:, 0] * np.nan)
         for method in own["method"].unique():
-            difference = (
-                values[method] * np.nan
-                if method == plan.BASELINE
-                else sign * (values[method] - base)
-            )
-            each.append(Gain(method, str(task), values[method], statistics.interval(difference)))
-    return each
+            gain = sign * (values[method] - (np.nan if method == plan.BASELINE else base))
+            yield method, str(task), values[method], statistics.interval(gain)
 
 
 def table(found: Compared) -> pd.DataFrame:
@@ -140,7 +127,7 @@ def figure(found: Compared) -> Figure:
     tasks, methods = found.scores["task"].unique(), found.scores["method"].unique()
     drawn, axes = panels(1, len(tasks), 0.7 + 0.42 * len(methods), sharey=True)
     for ax, (task, own) in zip(axes, found.scores.groupby("task", sort=False), strict=True):
-        strip(ax, by_method(own, methods, "value"), [name(method) for method in methods])
+        strip(ax, own, "value", {method: name(method) for method in methods})
         up = bool(own["higher_is_better"].iloc[0])
         ax.set(title=task, xlabel=metric(own["metric"].iloc[0], up))
     return drawn

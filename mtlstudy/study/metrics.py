@@ -1,46 +1,29 @@
 """How a multi-task method stands against one model a task.
 
-Everything reads the tidy metrics frame, one row a value: ``data, sharing, weighting, seed, status,
-task, metric, higher_is_better, split, value`` (and ``role``, where tuning runs are in it). A method
-is the pair ``sharing+weighting``. **Sign**: a positive gain is better than single-task; the
-Nash-MTL paper (Navon et al., ICML 2022, arXiv 2202.01017) prints the opposite sign. A diverged run
-has the value NaN and stays NaN: who aggregates over seeds counts what is missing.
+Everything reads the tidy metrics frame, one row a value, with the columns `COLUMNS`. A method is
+the pair ``sharing+weighting``. **Sign**: a positive gain is better than single-task; the Nash-MTL
+paper (Navon et al., ICML 2022, arXiv 2202.01017) prints the opposite sign. A diverged run has the
+value NaN and stays NaN: who aggregates over seeds counts what is missing.
 """
-
-from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 
 from mtlstudy.errors import InputError, unknown
 from mtlstudy.study.plan import BASELINE
+from mtlstudy.study.statistics import interval
 
 COLUMNS = (
-    *("data", "sharing", "weighting", "seed"),
+    *("data", "sharing", "weighting", "seed", "role", "status"),
     *("task", "metric", "higher_is_better", "split", "value"),
 )
+TOLERANCE = 2.0
+"""Losses up to so many percent are not called negative transfer."""
 
 
 def method(frame: pd.DataFrame) -> pd.Series:
     """The method of each row, ``sharing+weighting``."""
     return frame["sharing"].astype(str) + "+" + frame["weighting"].astype(str)
-
-
-def relative_gain(
-    value: np.ndarray, baseline: np.ndarray, higher_is_better: np.ndarray
-) -> np.ndarray:
-    """Gain over a baseline in percent, positive = better, elementwise; NaN where a side is NaN.
-
-    Raises:
-        InputError: a baseline is 0, so that no relative measure exists.
-
-    >>> relative_gain(np.array([0.9, 0.2]), np.array([0.8, 0.25]), np.array([True, False])).round(1)
-    array([12.5, 20. ])
-    """
-    if np.any(baseline == 0):
-        raise InputError("baseline = 0: a relative gain is undefined; allowed: any value but 0")
-    sign = np.where(higher_is_better, 1.0, -1.0)
-    return np.asarray(100.0 * sign * (value - baseline) / np.abs(baseline))
 
 
 def rows(frame: pd.DataFrame, split: str = "test") -> pd.DataFrame:
@@ -55,12 +38,8 @@ def rows(frame: pd.DataFrame, split: str = "test") -> pd.DataFrame:
         raise InputError(f"metrics frame: column {missing[0]!r} is missing; needed: {needed}")
     if split not in set(frame["split"]):
         raise unknown("split", split, set(frame["split"]))
-    keep = frame["split"] == split
-    if "role" in frame:
-        keep &= frame["role"] == "final"
-    part = frame[keep].assign(method=method)
-    if "status" in part:
-        part["value"] = part["value"].where(part["status"] != "diverged")
+    part = frame[(frame["split"] == split) & (frame["role"] == "final")].assign(method=method)
+    part["value"] = part["value"].where(part["status"] != "diverged")
     twice = part.duplicated(["data", "method", "seed", "task", "metric"])
     if twice.any():
         first = part[twice].iloc[0]
@@ -70,27 +49,29 @@ def rows(frame: pd.DataFrame, split: str = "test") -> pd.DataFrame:
 
 
 def gains(frame: pd.DataFrame, split: str = "test") -> pd.DataFrame:
-    """`rows` with a column ``gain``: percent over the single-task run **of the same seed**.
+    """`rows` with a column ``gain``: percent over the single-task run **of the same seed**; NaN
+    where a side is NaN.
 
     A metric that is undefined for a baseline run that did finish (an AUC where a class is absent)
     leaves that seed's comparison.
 
     Raises:
-        InputError: a data set has no run of the baseline.
+        InputError: a data set has no run of the baseline, or a baseline is 0.
     """
     part = rows(frame, split)
     keys = ["data", "seed", "task", "metric"]
     base = part[part["method"] == BASELINE].set_index(keys)
-    for name in part["data"].unique():
-        if name not in base.index.get_level_values("data"):
-            reason = f"no run of the baseline {BASELINE!r}; a gain needs one for each seed"
-            raise InputError(f"data = {name!r}: {reason}")
+    lost = set(part["data"]) - set(base.index.get_level_values("data"))
+    if lost:
+        reason = f"no run of the baseline {BASELINE!r}; a gain needs one for each seed"
+        raise InputError(f"data = {min(lost)!r}: {reason}")
+    if (base["value"] == 0).any():
+        raise InputError("baseline = 0: a relative gain is undefined; allowed: any value but 0")
+    undefined = base.index[base["value"].isna() & (base["status"] != "diverged")]
     part = part.join(base["value"].rename("baseline"), on=keys)
-    if "status" in base:
-        undefined = base.index[base["value"].isna() & (base["status"] != "diverged")]
-        part = part[~pd.MultiIndex.from_frame(part[keys]).isin(undefined)]
-    columns = (part[name].to_numpy() for name in ("value", "baseline", "higher_is_better"))
-    return part.assign(gain=relative_gain(*columns))
+    part = part[~pd.MultiIndex.from_frame(part[keys]).isin(undefined)]
+    sign = np.where(part["higher_is_better"], 100.0, -100.0)
+    return part.assign(gain=sign * (part["value"] - part["baseline"]) / part["baseline"].abs())
 
 
 def task_gains(frame: pd.DataFrame, split: str = "test") -> pd.DataFrame:
@@ -128,35 +109,25 @@ def mean_rank(frame: pd.DataFrame, split: str = "test") -> pd.DataFrame:
     return rank.groupby(level=["data", "method"]).mean().rename("mean_rank").reset_index()
 
 
-def negative_transfer(
-    frame: pd.DataFrame,
-    interval: Callable[[np.ndarray], tuple[float, float]],
-    tolerance: float = 2.0,
-) -> pd.DataFrame:
+def negative_transfer(frame: pd.DataFrame) -> pd.DataFrame:
     """Share of (task, seed) pairs that are worse than single-task, in percent.
 
-    One row a ``data, method``. ``rate``: the gain is below ``-tolerance`` percent. ``certain``:
-    besides, the paired interval of that task's gains over the seeds lies below 0. Diverged runs
-    enter neither count (they are counted as such); NaN if none is left.
+    One row a ``data, method``. ``rate``: the gain is below -`TOLERANCE`. ``certain``: besides, the
+    paired interval of that task's gains over the seeds lies below 0. Diverged runs enter neither
+    count (they are counted as such); NaN if none is left.
     """
-    if tolerance < 0:
-        raise InputError(f"tolerance = {tolerance}: allowed: 0 or more (percent)")
-    found = []
-    for (data, name), part in task_gains(frame).groupby(["data", "method"]):
-        left = part.dropna(subset=["gain"])
-        worse = left["gain"] < -tolerance
-        below = {task for task, g in left.groupby("task")["gain"] if interval(g.to_numpy())[1] < 0}
-        certain = worse & left["task"].isin(below)
-        shares = (100.0 * one.mean() if len(left) else np.nan for one in (worse, certain))
-        found.append((data, name, *shares))
-    return pd.DataFrame(found, columns=["data", "method", "rate", "certain"])
+    keys = ["data", "method"]
+    left = task_gains(frame)
+    high = left.groupby([*keys, "task"])["gain"].transform(lambda gain: interval(gain).high)
+    left["rate"] = left["gain"] < -TOLERANCE
+    left["certain"] = left["rate"] & (high < 0)
+    worse = left[["rate", "certain"]].mul(100.0).where(left["gain"].notna())
+    return worse.groupby([left[key] for key in keys]).mean().reset_index()
 
 
 def generalisation_gap(frame: pd.DataFrame) -> pd.DataFrame:
-    """Train minus validation, positive = better on train: ``data, method, seed, gap``.
-
-    In the metrics' own units, mean over the metrics of a run.
-    """
+    """Train minus validation in the metrics' own units, positive = better on train, mean over the
+    metrics of a run: ``data, method, seed, gap``."""
     keys = ["data", "method", "seed", "task", "metric", "higher_is_better"]
     train, validation = (rows(frame, s).set_index(keys)["value"] for s in ("train", "validation"))
     gap = (train - validation).rename("gap").reset_index()

@@ -5,8 +5,7 @@ workflow, the tables of README, book and paper, the tests.
 To publish a further weighting is one name in `WEIGHTINGS`, a further family one in `FAMILIES`.
 """
 
-from collections.abc import Mapping
-from types import MappingProxyType
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from mtlstudy.errors import InputError, unknown
@@ -17,28 +16,12 @@ from mtlstudy.training.tune import Budget
 BASELINE = "single_task+equal"
 HARD = "hard+equal"
 WEIGHTINGS = (
-    "equal",
-    "scale_invariant",
-    "uncertainty",
-    "static",
-    "equal_norm",
-    "nash",
-    "block_nash",
+    *("equal", "scale_invariant", "uncertainty", "static"),
+    *("equal_norm", "nash", "block_nash"),
 )
 FAMILIES = (
-    "single_task",
-    "hard",
-    "partial",
-    "soft",
-    "trace_norm",
-    "tensor_factorised",
-    "cross_stitch",
-    "sluice",
-    "hierarchical",
-    "sparse",
-    "mmoe",
-    "ple",
-    "recon",
+    *("single_task", "hard", "partial", "soft", "trace_norm", "tensor_factorised"),
+    *("cross_stitch", "sluice", "hierarchical", "sparse", "mmoe", "ple", "recon"),
 )
 
 
@@ -49,18 +32,16 @@ class Profile(NamedTuple):
     budget: Budget
 
 
-PROFILES: Mapping[str, Profile] = MappingProxyType(
-    {
-        "quick": Profile(
-            {"steps": 250, "evaluations": 5, "mode": "sequential"},
-            Budget(trials=3, tuning_seeds=1, seeds=3, dropouts=(0.0,)),
-        ),
-        "full": Profile(
-            {"steps": 3000, "evaluations": 30, "mode": "auto"},
-            Budget(trials=10, tuning_seeds=3, seeds=10, dropouts=(0.0, 0.3)),
-        ),
-    }
-)
+PROFILES: Mapping[str, Profile] = {
+    "quick": Profile(
+        {"steps": 250, "evaluations": 5, "mode": "sequential"},
+        Budget(trials=3, tuning_seeds=1, seeds=3, dropouts=(0.0,)),
+    ),
+    "full": Profile(
+        {"steps": 3000, "evaluations": 30, "mode": "auto"},
+        Budget(trials=10, tuning_seeds=3, seeds=10, dropouts=(0.0, 0.3)),
+    ),
+}
 SETTINGS: Mapping[str, Mapping[str, Any]] = {  # fields of a data set's runs beside the defaults
     "korean_sentences": {"width": 24, "batch_size": 32},
     "korean_tagging": {"width": 32},
@@ -78,27 +59,22 @@ class Comparison(NamedTuple):
     """Methods on data sets, tuned alike and paired by seed.
 
     declared: name → (a, b), the differences a − b that are tested; declared before any result. A
-    pattern such as "hard+*" is the method of it that is best on validation. confusion: the method
-    whose confusion of classes is published.
+    pattern such as "hard+*" is the method of it that is best on validation.
     """
 
     data: tuple[str, ...]
     methods: tuple[str, ...]
     declared: Mapping[str, tuple[str, str]]
-    confusion: str = ""
 
 
-KOREAN = (BASELINE, "hard+equal", "hard+nash")
-KOREAN_DECLARED = {
-    "hard_single": ("hard+equal", BASELINE),
-    "nash_equal": ("hard+nash", "hard+equal"),
-}
+KOREAN = (BASELINE, HARD, "hard+nash")
+KOREAN_DECLARED = {"hard_single": (HARD, BASELINE), "nash_equal": ("hard+nash", HARD)}
 COMPARISONS: Mapping[str, Comparison] = {
     "weightings": Comparison(
         ("multi_mnist", "yeast"),
         (BASELINE, *(f"hard+{weighting}" for weighting in WEIGHTINGS)),
         {
-            "nash_equal": ("hard+nash", "hard+equal"),
+            "nash_equal": ("hard+nash", HARD),
             "nash_equal_norm": ("hard+nash", "hard+equal_norm"),
             "best_single": ("hard+*", BASELINE),
         },
@@ -107,13 +83,13 @@ COMPARISONS: Mapping[str, Comparison] = {
         ("multi_mnist", "yeast", "synthetic", "korean_tagging"),
         tuple(f"{family}+equal" for family in FAMILIES),
         {
-            "hard_single": ("hard+equal", BASELINE),
+            "hard_single": (HARD, BASELINE),
             "best_single": ("*+equal", BASELINE),
-            "best_hard": ("*+equal", "hard+equal"),
+            "best_hard": ("*+equal", HARD),
         },
     ),
-    "korean_sentences": Comparison(("korean_sentences",), KOREAN, KOREAN_DECLARED, "hard+equal"),
-    "korean_tagging": Comparison(("korean_tagging",), KOREAN, KOREAN_DECLARED, "hard+equal"),
+    "korean_sentences": Comparison(("korean_sentences",), KOREAN, KOREAN_DECLARED),
+    "korean_tagging": Comparison(("korean_tagging",), KOREAN, KOREAN_DECLARED),
     "solver": Comparison(("multi_mnist", "yeast"), ("hard+nash", "hard+nash_ccp"), {}),
 }
 LIKE = {"hard+nash_ccp": "hard+nash"}
@@ -176,7 +152,7 @@ def cells(profile: str, comparison: str = "") -> list[Cell]:
     Raises:
         InputError: an unknown profile or comparison.
     """
-    names = [comparison] if comparison else list(COMPARISONS)
+    names = [comparison] if comparison else COMPARISONS
     return list(dict.fromkeys(cell for name in names for cell in select(name, profile)))
 
 
@@ -190,23 +166,21 @@ def select(comparison: str, profile: str, data: str = "", methods: str = "") -> 
         raise unknown("profile", profile, PROFILES)
     if comparison not in COMPARISONS:
         raise unknown("comparison", comparison, COMPARISONS)
-    chosen = _listed(methods) or list(COMPARISONS[comparison].methods)
+    chosen = _listed(methods, COMPARISONS[comparison].methods)
     for method in chosen:
         sharing, plus, weighting = method.partition("+")
         entry("sharing", sharing)
         if not plus:
-            allowed = "sharing+weighting, such as hard+nash"
-            raise InputError(f"methods = {method!r}: allowed: {allowed}")
+            raise InputError(f"methods = {method!r}: allowed: sharing+weighting, such as hard+nash")
         entry("weighting", weighting)
     if methods and BASELINE not in chosen:
         chosen = [BASELINE, *chosen]  # what gains are relative to
-    sets = data_sets(comparison, data)
-    return [Cell(name, method, profile) for name in sets for method in chosen]
+    return [Cell(d, method, profile) for d in data_sets(comparison, data) for method in chosen]
 
 
 def data_sets(comparison: str, data: str = "") -> list[str]:
     """The data sets of a comparison, or those named. `InputError` for an unknown one."""
-    named = _listed(data) or list(COMPARISONS[comparison].data)
+    named = _listed(data, COMPARISONS[comparison].data)
     for name in named:
         entry("data", name)
     return named
@@ -220,5 +194,5 @@ def place(method: str) -> tuple[int, int, str]:
     return first, second, method
 
 
-def _listed(text: str) -> list[str]:
-    return [name for name in (part.strip() for part in text.split(",")) if name]
+def _listed(text: str, default: Iterable[str]) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()] or list(default)

@@ -14,7 +14,6 @@ import pandas as pd
 from mtlstudy.errors import InputError, unknown
 from mtlstudy.study import plan, results, rows
 from mtlstudy.training import store
-from mtlstudy.training.config import RunConfig
 
 README = Path("README.md")
 BEGIN, END = "<!-- results: written by `mtlstudy publish` -->", "<!-- end of results -->"
@@ -31,64 +30,42 @@ def publish(profile: str, drop: Sequence[str] = ()) -> list[Path]:
         InputError: an unknown profile, a name to drop that is not published, or a README without
             its markers.
     """
-    if profile not in plan.PROFILES:
-        raise unknown("profile", profile, plan.PROFILES)
+    cells = [cell for cell in plan.cells(profile) if results.usable(cell)]
+    configs, refused = results.gather(cells, train=False)
     target = results.PUBLISHED / profile
-    configs, refused = complete(profile)
     new, old = results.collect(configs, profile), results.published(profile)
     fresh = set(new["runs"]["run_id"])
-    stay = old["runs"][~old["runs"]["run_id"].isin(fresh)]
-    runs = pd.concat([part for part in (stay, new["runs"]) if len(part)] or [stay])
-    runs = runs[~dropped(runs, drop, fresh)].sort_values(ORDER, kind="stable")
-    place = {run_id: i for i, run_id in enumerate(runs["run_id"])}
+    merged = {
+        name: results.joined(old[name][~old[name]["run_id"].isin(fresh)], new[name])
+        for name in rows.TABLES
+    }
+    runs = merged["runs"].sort_values(ORDER, kind="stable")
+    left = runs[~dropped(runs, drop, fresh)]["run_id"]
+    place = {run_id: i for i, run_id in enumerate(left)}
     written = []
     for name, columns in rows.TABLES.items():
-        kept = old[name][~old[name]["run_id"].isin(fresh)]
-        frame = new[name].drop(columns=[key for key in results.KEYS if key not in columns])
-        frame = pd.concat([part for part in (kept, frame) if len(part)] or [kept])
-        frame = frame[frame["run_id"].isin(place)]
+        frame = merged[name][merged[name]["run_id"].isin(place)]
         frame = frame.sort_values("run_id", key=lambda ids: ids.map(place), kind="stable")
-        rest = sorted(str(c) for c in frame if c not in columns)
-        written.append(table(target / f"{name}.csv", frame[[*columns, *rest]], name))
-    refusals = results.refused(profile) | refused
-    lines = [{"data": d, "sharing": s, "reason": r} for (d, s), r in sorted(refusals.items())]
-    frame = pd.DataFrame(lines, columns=["data", "sharing", "reason"])
-    written.append(table(target / "refused.csv", frame, "refused"))
+        shares = sorted(str(c) for c in frame if c not in (*columns, *results.KEYS))
+        written.append(table(target / f"{name}.csv", frame[[*columns, *shares]], name))
+    refusals = dict(sorted((results.refused(profile) | refused).items()))
+    written.append(table(target / "refused.csv", results.refused_frame(refusals), "refused"))
     written += computed(profile, target) + benchmarks(results.PUBLISHED / "bench")
     results.published.cache_clear()
     results.refused.cache_clear()
     return [*written, *readme(profile)]
 
 
-def complete(profile: str) -> tuple[list[RunConfig], dict[tuple[str, str], str]]:
-    """The configurations of the plan's cells whose tuning is finished, and the refused cells."""
-    configs, refused = list[RunConfig](), dict[tuple[str, str], str]()
-    for cell in plan.cells(profile):
-        if not results.usable(cell):
-            continue
-        if reason := results.refusal(cell):
-            refused[cell.data, cell.sharing] = reason
-            continue
-        try:
-            resolved = results.resolve(cell, train=False)
-        except InputError:
-            continue  # not tuned yet
-        configs += [*resolved.tuning, *resolved.reported]
-    return configs, refused
-
-
 def dropped(runs: pd.DataFrame, names: Sequence[str], current: set[str]) -> "pd.Series[bool]":
     """Which rows of the runs are dropped by name."""
     method = runs["sharing"] + "+" + runs["weighting"]
-    stale = ~runs["run_id"].isin(current)
     mask = pd.Series(False, index=runs.index)
     for name in names:
-        hit = (
-            stale
-            if name == "stale"
-            else ((runs["data"] == name) | (method == name) | (runs["run_id"] == name))
-        )
-        if name != "stale" and not hit.any():
+        if name == "stale":
+            mask |= ~runs["run_id"].isin(current)
+            continue
+        hit = (runs["data"] == name) | (method == name) | (runs["run_id"] == name)
+        if not hit.any():
             raise unknown("drop", name, {*runs["data"], *method, "stale"})
         mask |= hit
     return mask
@@ -99,8 +76,7 @@ def table(file: Path, frame: pd.DataFrame, name: str) -> Path:
     digits = {"learned": "%.4g", "weights": "%.4g", "curves": "%.5g"}.get(name, "%.9g")
     if name == "runs":
         frame = frame.assign(score=[repr(float(score)) for score in frame["score"]])
-    text = frame.to_csv(index=False, float_format=digits, lineterminator="\n")
-    store.write(file, text)
+    store.write(file, frame.to_csv(index=False, float_format=digits, lineterminator="\n"))
     return file
 
 

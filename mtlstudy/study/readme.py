@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from mtlstudy.study import compare, plan, results
+from mtlstudy.study import comparison, plan, results
 from mtlstudy.study.figures.comparison import delta_m
 from mtlstudy.study.figures.style import keep
 from mtlstudy.study.format import NONE, bracket, number
@@ -25,25 +25,20 @@ def block(profile: str) -> str:
         f"Profile {profile}, seeds {seeds}, {origin['device']} ({origin['isa']}), {origin['date']};"
         " Δm > 0 is better than single-task. All cells and the tests are in the book."
     )
-    figure = f"book/results/{profile}/delta_m.svg"
-    return "\n".join(
-        [
-            f"![Δm of every method over single-task, by seed]({figure})",
-            "",
-            *table(weightings, "method", SHOWN),
-            "",
-            *table(sharings, "sharing, equal weighting", plan.COMPARISONS["sharings"].methods[1:]),
-            "",
-            note,
-            "",
-            *findings(profile),
-        ]
-    )
+    families = plan.COMPARISONS["sharings"].methods[1:]
+    parts = [
+        [f"![Δm of every method over single-task, by seed](book/results/{profile}/delta_m.svg)"],
+        table(weightings, "method", SHOWN),
+        table(sharings, "sharing, equal weighting", families),
+        [note],
+        findings(profile),
+    ]
+    return "\n\n".join("\n".join(lines) for lines in parts)
 
 
 def table(found: Results, head: str, methods: tuple[str, ...]) -> list[str]:
     """Δm with its interval, and parameters in percent of single-task, a row a method."""
-    rows = {(row["data"], row["method"]): row for row in records(compare.aggregate(found))}
+    rows = {(row["data"], row["method"]): row for row in records(comparison.aggregate(found))}
     sets = list(dict.fromkeys(data for data, _ in rows))
     lines = [[head, *(f"Δm % on {d}" for d in sets), *(f"size %, {d}" for d in sets)]]
     lines.append(["---"] * len(lines[0]))

@@ -8,7 +8,6 @@ published, and a further data set or method trains just what it needs.
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -32,6 +31,7 @@ from mtlstudy.training.settings import parse_seeds
 
 PUBLISHED = Path("book/results")
 KEYS = ["data", "sharing", "weighting", "seed"]
+REFUSED = ["data", "sharing", "reason"]
 
 
 class Results(NamedTuple):
@@ -52,40 +52,51 @@ class Results(NamedTuple):
     comparison: str
 
 
+class Resolved(NamedTuple):
+    """A cell's runs: those of tuning, what was selected, and the reported ones."""
+
+    tuning: list[RunConfig]
+    selected: tune.Candidate
+    reported: list[RunConfig]
+
+
 @cache
 def published(profile: str) -> Mapping[str, pd.DataFrame]:
     """The published tables of runs; empty ones where nothing is published yet."""
-    folder, tables = PUBLISHED / profile, {}
+    tables = {}
     for name, columns in rows.TABLES.items():
-        file = folder / f"{name}.csv"
-        if not file.exists():
-            tables[name] = pd.DataFrame(columns=list(columns))
-            continue
-        texts = [column for column in rows.TEXTS if column in columns]
-        frame = pd.read_csv(
-            file, dtype=dict.fromkeys(texts, str), keep_default_na=False, na_values=""
-        )
-        tables[name] = frame.fillna(dict.fromkeys(texts, ""))
+        file = PUBLISHED / profile / f"{name}.csv"
+        tables[name] = pd.DataFrame(columns=list(columns))
+        if file.exists():
+            texts = dict.fromkeys(set(rows.TEXTS).intersection(columns), str)
+            frame = pd.read_csv(file, dtype=texts, keep_default_na=False, na_values="")
+            tables[name] = frame.fillna(dict.fromkeys(texts, ""))
     return tables
 
 
-def is_local(config: RunConfig) -> bool:
-    """Whether the run store has the finished run; a faulty folder is none."""
-    path = store.root() / config.run_id
-    return (path / "DONE").exists() and store.fault(path) is None
+@cache
+def refused(profile: str) -> dict[tuple[str, str], str]:
+    """The published refusals: (data, sharing) → reason."""
+    file = PUBLISHED / profile / "refused.csv"
+    if not file.exists():
+        return {}
+    lines = pd.read_csv(file, dtype=str)[REFUSED].itertuples(index=False)
+    return {(data, sharing): reason for data, sharing, reason in lines}
+
+
+def joined(*parts: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the same table one under the other; pandas would take dtypes from those without."""
+    return pd.concat([part for part in parts if len(part)] or [parts[0]], ignore_index=True)
 
 
 def is_finished(config: RunConfig, profile: str) -> bool:
-    """Whether the run is among the published ones or in the store."""
-    return config.run_id in published_ids(profile) or is_local(config)
+    """Whether the run is published, or in the store and sound."""
+    path = store.root() / config.run_id
+    local = (path / "DONE").exists() and store.fault(path) is None
+    return local or config.run_id in set(published(profile)["runs"]["run_id"])
 
 
-def published_ids(profile: str) -> set[str]:
-    """The identities of the published runs."""
-    return set(published(profile)["runs"]["run_id"])
-
-
-def ensure(configs: Sequence[RunConfig], profile: str, jobs: int = 1) -> None:
+def ensure(configs: Iterable[RunConfig], profile: str, jobs: int = 1) -> None:
     """Train what is neither in the store nor published, with a progress bar."""
     left = [config for config in configs if not is_finished(config, profile)]
     if jobs != 1:
@@ -98,78 +109,59 @@ def ensure(configs: Sequence[RunConfig], profile: str, jobs: int = 1) -> None:
 def collect(configs: Iterable[RunConfig], profile: str) -> dict[str, pd.DataFrame]:
     """The tables of runs that are there, each with its run's method and seed; store before
     published. Those that are nowhere are left out."""
-    local: dict[str, list[dict[str, Any]]] = {name: [] for name in rows.TABLES}
-    order: dict[str, RunConfig] = {config.run_id: config for config in configs}
-    for run_id in order:
-        run = store.load_run(store.root() / run_id)
-        if run is not None:
-            for name, lines in rows.of(run).items():
-                local[name] += lines
-    fresh = {line["run_id"] for line in local["runs"]}
+    order = {config.run_id: config for config in configs}
+    runs = [store.load_run(store.root() / run_id) for run_id in order]
+    local = [rows.of(run) for run in runs if run is not None]
+    elsewhere = order.keys() - {of["runs"][0]["run_id"] for of in local}
+    head = [[run_id, *(getattr(c, key) for key in KEYS)] for run_id, c in order.items()]
     tables = {}
     for name, columns in rows.TABLES.items():
         old = published(profile)[name]
-        old = old[old["run_id"].isin(order.keys() - fresh)]
-        new = pd.DataFrame(local[name], columns=None if name in rows.WIDE else list(columns))
-        parts = [part for part in (old, new) if len(part)]
-        frame = pd.concat(parts, ignore_index=True) if parts else new.reindex(columns=columns)
-        place = {run_id: i for i, run_id in enumerate(order)}
-        frame = frame.sort_values("run_id", key=lambda ids: ids.map(place), kind="stable")
-        head = pd.DataFrame(
-            {
-                "data": [order[i].data for i in frame["run_id"]],
-                "sharing": [order[i].sharing for i in frame["run_id"]],
-                "weighting": [order[i].weighting for i in frame["run_id"]],
-                "seed": [order[i].seed for i in frame["run_id"]],
-            },
-            index=frame.index,
-        )
-        heads = [column for column in columns if column not in head]
+        old = old[old["run_id"].isin(elsewhere)]
+        frame = joined(old, pd.DataFrame([line for of in local for line in of[name]]))
         shares = sorted(str(column) for column in frame if column not in columns)
-        rest = frame[[*heads, *shares]]
-        tables[name] = pd.concat([head, rest], axis=1).reset_index(drop=True)
+        rest = [column for column in columns if column not in KEYS]
+        heads = pd.DataFrame(head, columns=["run_id", *KEYS])
+        tables[name] = heads.merge(frame.drop(columns=KEYS, errors="ignore"), on="run_id")
+        tables[name] = tables[name][[*KEYS, *rest, *shares]]
     return tables
 
 
-class Resolved(NamedTuple):
-    """A cell's runs: those of tuning, what was selected, and the reported ones."""
-
-    tuning: list[RunConfig]
-    selected: tune.Candidate
-    reported: list[RunConfig]
-
-
-def scores(configs: Sequence[RunConfig], profile: str) -> list[float]:
-    """The validation score of every run, to the last bit as it was selected by."""
-    runs = collect(configs, profile)["runs"].set_index("run_id")["score"]
-    return [float(runs[config.run_id]) for config in configs]
+def tuning(cell: Cell) -> list[RunConfig]:
+    """The tuning runs that a cell needs: its own, or those of the cell whose values it takes
+    over."""
+    config, budget = (cell.like or cell).config, plan.PROFILES[cell.profile].budget
+    return [run for _, group in tune.tuning(config, budget) for run in group]
 
 
-def resolve(
-    cell: Cell, seeds: Sequence[int] | None = None, *, jobs: int = 1, train: bool = True
-) -> Resolved:
-    """What a cell consists of; its tuning runs are trained first where they are missing.
+def is_tuned(cell: Cell) -> bool:
+    """Whether the tuning runs that a cell needs are finished."""
+    try:
+        return all(is_finished(run, cell.profile) for run in tuning(cell))
+    except InputError:  # data without a pin that are not on this machine
+        return False
 
-    Raises:
-        InputError: `train` is False and a tuning run is missing.
-    """
+
+def score(config: RunConfig, profile: str) -> float:
+    """The validation score of a finished run, to the last bit as it was selected by."""
+    run = store.load_run(store.root() / config.run_id)
+    runs = published(profile)["runs"]
+    return tune.score(run) if run else float(runs[runs["run_id"] == config.run_id]["score"].item())
+
+
+def resolve(cell: Cell, seeds: Sequence[int] | None = None) -> Resolved:
+    """What a cell whose tuning runs are finished consists of; it trains nothing."""
     config, budget = cell.config, plan.PROFILES[cell.profile].budget
     seeds = range(budget.seeds) if seeds is None else seeds
-    if cell.like is not None:
-        other = resolve(cell.like, seeds, jobs=jobs, train=train)
-        return Resolved([], other.selected, tune.reported(config, other.selected, seeds))
     groups = tune.tuning(config, budget)
-    flat = [run for _, group in groups for run in group]
-    if train:
-        ensure(flat, cell.profile, jobs)
-    elif not all(is_finished(run, cell.profile) for run in flat):
-        raise InputError(f"{cell.name}: its tuning runs are not finished")
-    if groups:
-        values = iter(scores(flat, cell.profile))
-        means = [mean([next(values) for _ in group]) for _, group in groups]
+    if cell.like is not None:
+        groups, selected = [], resolve(cell.like).selected
+    elif groups:
+        means = [mean([score(run, cell.profile) for run in group]) for _, group in groups]
         selected = tune.select([each for each, _ in groups], means)
     else:
-        selected = tune.candidates(config, budget)[0]
+        (selected,) = tune.candidates(config, budget)
+    flat = [run for _, group in groups for run in group]
     return Resolved(flat, selected, tune.reported(config, selected, seeds))
 
 
@@ -179,18 +171,16 @@ def refusal(cell: Cell) -> str:
     Raises:
         InputError: the model cannot be built for another reason.
     """
-    config, sharing = cell.config, cell.sharing
-    if is_refused(cell):
-        return refused(cell.profile)[cell.data, sharing]
-    if not entry("data", cell.data).available():
-        return ""  # what there is of it was trained elsewhere
+    if reason := refused(cell.profile).get((cell.data, cell.sharing)):
+        return reason
     runs = published(cell.profile)["runs"]
-    if ((runs["data"] == cell.data) & (runs["sharing"] == sharing)).any():
+    trained = (runs["data"] == cell.data) & (runs["sharing"] == cell.sharing)
+    if trained.any() or not entry("data", cell.data).available():
         return ""
-    begin = f"sharing = {config.sharing!r}: "
+    begin = f"sharing = {cell.sharing!r}: "
     try:
         with torch.random.fork_rng():  # the caller's random numbers are left as they were
-            build(config)
+            build(cell.config)
     except InputError as error:
         if not str(error).startswith(begin):
             raise
@@ -198,31 +188,35 @@ def refusal(cell: Cell) -> str:
     return ""
 
 
-@cache
-def refused(profile: str) -> dict[tuple[str, str], str]:
-    """The published refusals: (data, sharing) → reason."""
-    file = PUBLISHED / profile / "refused.csv"
-    frame = (
-        pd.read_csv(file) if file.exists() else pd.DataFrame(columns=["data", "sharing", "reason"])
-    )
-    columns = (frame[name].astype(str) for name in ("data", "sharing", "reason"))
-    return {(data, sharing): reason for data, sharing, reason in zip(*columns, strict=True)}
-
-
-def is_refused(cell: Cell) -> bool:
-    """Whether it is published that the family makes no sense over the data set's tasks."""
-    return (cell.data, cell.sharing) in refused(cell.profile)
-
-
 def usable(cell: Cell) -> bool:
     """Whether a cell's runs can be had: its data are on this machine, or it is published."""
-    if entry("data", cell.data).available() or is_refused(cell):
+    if entry("data", cell.data).available() or (cell.data, cell.sharing) in refused(cell.profile):
         return True
-    try:
-        resolved = resolve(cell, train=False)
-    except InputError:
-        return False
-    return all(is_finished(config, cell.profile) for config in resolved.reported)
+    return is_tuned(cell) and all(is_finished(c, cell.profile) for c in resolve(cell).reported)
+
+
+def gather(
+    cells: Iterable[Cell], seeds: Sequence[int] | None = None, train: bool = True
+) -> tuple[list[RunConfig], dict[tuple[str, str], str]]:
+    """The configurations of usable cells, and (data, sharing) → reason of those that are refused.
+    A cell whose tuning is not finished is tuned first, or left out."""
+    configs, reasons = list[RunConfig](), dict[tuple[str, str], str]()
+    for cell in cells:
+        if reason := refusal(cell):
+            reasons[cell.data, cell.sharing] = reason
+            continue
+        if train:
+            ensure(tuning(cell), cell.profile)
+        elif not is_tuned(cell):
+            continue
+        resolved = resolve(cell, seeds)
+        configs += [*resolved.tuning, *resolved.reported]
+    return configs, reasons
+
+
+def refused_frame(reasons: Mapping[tuple[str, str], str]) -> pd.DataFrame:
+    """Refusals as a table with the columns `REFUSED`."""
+    return pd.DataFrame([(*at, reason) for at, reason in reasons.items()], columns=REFUSED)
 
 
 def load(
@@ -241,18 +235,10 @@ def load(
     if numbers is not None:  # refused before anything is trained
         for cell in chosen:
             tune.reported(cell.config, {}, numbers)
-    senseless, configs = [], list[RunConfig]()
-    for cell in chosen:
-        if reason := refusal(cell):
-            senseless.append({"data": cell.data, "sharing": cell.sharing, "reason": reason})
-            continue
-        resolved = resolve(cell, numbers)
-        ensure(resolved.reported, profile)
-        configs += [*resolved.tuning, *resolved.reported]
+    configs, reasons = gather(chosen, numbers)
+    ensure(configs, profile)
     tables = collect(configs, profile)
-    lost = [
-        name for name in plan.data_sets(comparison, data) if name not in {c.data for c in chosen}
-    ]
+    there = {cell.data for cell in chosen}
     return Results(
         rows.melted_metrics(tables["metrics"], tables["runs"]),
         tables["runs"],
@@ -261,35 +247,31 @@ def load(
         tables["learned"],
         tables["further"],
         tables["confusion"],
-        pd.DataFrame(senseless, columns=["data", "sharing", "reason"]),
-        pd.DataFrame(missing(lost), columns=["data", "source", "split", "megabytes", "said"]),
+        refused_frame(reasons),
+        missing(name for name in plan.data_sets(comparison, data) if name not in there),
         profile,
         comparison,
     )
 
 
-def missing(data_sets: Sequence[str]) -> list[dict[str, str]]:
-    """A record a split that is nowhere: data, source, split, megabytes of the source's download,
-    and what the loader says."""
-    return [
-        {
-            "data": name,
-            "source": str(source),
-            "split": split,
-            "megabytes": f"{source.megabytes:g}",
-            "said": said,
-        }
+def missing(data_sets: Iterable[str]) -> pd.DataFrame:
+    """A row a split that is nowhere: data, source, split, megabytes of the source's download, and
+    what the loader says."""
+    lines = [
+        (name, str(source), split, f"{source.megabytes:g}", said)
         for name in data_sets
         for source, split, said in hub.missing(*entry("data", name).sources)
     ]
+    return pd.DataFrame(lines, columns=["data", "source", "split", "megabytes", "said"])
 
 
-def gramians(data: str, profile: str, weighting: str = "nash") -> list[Tensor]:
-    """Recorded Gramians of the reported hard-sharing runs, summed over blocks, in training order: a
+def gramians(data: str, profile: str) -> list[Tensor]:
+    """Recorded Gramians of the reported runs of hard+nash, summed over blocks, in training order: a
     tensor (steps, K, K) a seed. Runs that are not in the store are trained."""
-    resolved = resolve(Cell(data, f"hard+{weighting}", profile))
+    cell = Cell(data, "hard+nash", profile)
+    ensure(tuning(cell), profile)
     recorded = []
-    for run in tune.train(resolved.reported, progress=False):
+    for run in tune.train(resolve(cell).reported, progress=False):
         lines = [line["gramian"] for line in run.observations() if line["gramian"]]
         recorded.append(torch.tensor(lines, dtype=torch.float64).sum(1))
     return recorded
@@ -336,10 +318,9 @@ def _computed(name: str, profile: str) -> tuple[Path, dict[str, Any]]:
 def provenance(runs: pd.DataFrame, profile: str) -> dict[str, Any]:
     """Under what some runs were made, for `tables.stamp`: profile, seeds, and what they differ in
     joined by commas."""
-    final = runs[runs["role"] == "final"] if "role" in runs else runs
-    names = rows.ORIGIN
-    joined = {n: ", ".join(sorted(set(final[n].dropna().astype(str)))) for n in names}
-    return {"profile": profile, "seeds": sorted({int(seed) for seed in final["seed"]}), **joined}
+    final = runs[runs["role"] == "final"]
+    made = {n: ", ".join(sorted(set(final[n].dropna().astype(str)))) for n in rows.ORIGIN}
+    return {"profile": profile, "seeds": sorted({int(seed) for seed in final["seed"]}), **made}
 
 
 def train(cells: Sequence[Cell], jobs: int = 1) -> list[str]:
@@ -351,33 +332,27 @@ def train(cells: Sequence[Cell], jobs: int = 1) -> list[str]:
     """
     lines = []
     for name in dict.fromkeys(cell.data for cell in cells):
-        group = [cell for cell in cells if cell.data == name]
         if not entry("data", name).available():
             lines.append(f"{name}: its files are not on this machine (`mtlstudy data {name}`)")
             continue
-        group = [cell for cell in group if not refusal(cell)]
-        profile = group[0].profile
-        budget = plan.PROFILES[profile].budget
-        tried = [run for cell in group if cell.like is None
-                 for _, runs in tune.tuning(cell.config, budget) for run in runs]  # fmt: skip
-        ensure(sorted(tried, key=lambda c: c.seed), profile, jobs)
-        final = [run for cell in group for run in resolve(cell, jobs=jobs).reported]
-        ensure(sorted(final, key=lambda c: c.seed), profile, jobs)
+        group = [cell for cell in cells if cell.data == name and not refusal(cell)]
+        tried = {run.run_id: run for cell in group for run in tuning(cell)}
+        ensure(sorted(tried.values(), key=lambda c: c.seed), cells[0].profile, jobs)
+        final = [run for cell in group for run in resolve(cell).reported]
+        ensure(sorted(final, key=lambda c: c.seed), cells[0].profile, jobs)
         lines.append(f"{name}: {len(group)} methods, {len(tried)} + {len(final)} runs are there")
     return lines
 
 
 def progress(profile: str) -> str:
     """How much of the plan is done, in a line."""
-    done, total, cells = 0, 0, plan.cells(profile)
-    budget = plan.PROFILES[profile].budget
-    for cell in cells:
-        if is_refused(cell):
+    done, total = 0, 0
+    for cell in plan.cells(profile):
+        if (cell.data, cell.sharing) in refused(profile):
             continue
-        groups = [] if cell.like else tune.tuning(cell.config, budget)
-        runs = [run for _, group in groups for run in group]
-        total += len(runs) + budget.seeds
-        with suppress(InputError):  # not tuned yet
-            runs += resolve(cell, train=False).reported
+        runs = [] if cell.like else tuning(cell)
+        total += len(runs) + plan.PROFILES[profile].budget.seeds
+        if is_tuned(cell):
+            runs += resolve(cell).reported
         done += sum(is_finished(run, profile) for run in runs)
     return f"profile {profile}: {done} of {total} runs done, in the store or published"

@@ -6,7 +6,7 @@ own clock runs on a machine that does other things too.
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from statistics import median
 from typing import Any
 
@@ -23,6 +23,7 @@ ORIGIN = (
     "device", "processor", "isa", "platform", "date", "commit", "python", "torch", "mtlstudy"
 )  # fmt: skip
 """What is published of a run's provenance."""
+SPLITS = ("train", "validation", "test")
 TABLES: dict[str, tuple[str, ...]] = {
     "runs": (
         "run_id", "data", "sharing", "weighting", "seed", "role", "status", "score", "lr",
@@ -30,36 +31,34 @@ TABLES: dict[str, tuple[str, ...]] = {
         "cosine", "conflict", "magnitude_ratio", "weight_ratio", "games", "unsolved",
         "diverged_step", "digest", *ORIGIN,
     ),
-    "metrics": ("run_id", "task", "metric", "higher_is_better", "train", "validation", "test"),
+    "metrics": ("run_id", "task", "metric", "higher_is_better", *SPLITS),
     "weights": ("run_id", "task"),
     "curves": ("run_id", "task", "split"),
     "learned": ("run_id", "kind", "part", "row", "column", "value"),
     "further": ("run_id", "test", "task", "metric", "value"),
     "confusion": ("run_id", "task", "true", "predicted", "count"),
 }  # fmt: skip
-"""Table → its columns; those of `WIDE` have a column a share of the steps besides."""
+"""Table → its columns; weights and curves have a column a share of the steps besides."""
 TEXTS = ("run_id", "task", "part", "row", "column", "true", "predicted", "digest", *ORIGIN)
 """Columns of texts, some of which look like numbers."""
-WIDE = ("weights", "curves")
 TENTHS = 10
 
 
 def of(run: Run) -> dict[str, list[dict[str, Any]]]:
     """The rows of a run, by table; a tuning run has one, in "runs"."""
-    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
     lines = run.observations()
-    rows["runs"] = [summary(run, lines)]
+    rows: dict[str, Iterable[dict[str, Any]]] = {"runs": [summary(run, lines)]}
     if run.config.role == "final":
-        rows["metrics"] = list(metrics(run))
-        rows["weights"] = list(weights(run, lines))
-        rows["curves"] = list(curves(run))
-        rows["further"] = list(further(run))
-        rows["confusion"] = list(confusion(run))
-        rows["learned"] = list(cells(run.record.get("learned", {})))
-        for table in rows.values():
-            for row in table:
-                row["run_id"] = run.path.name
-    return rows
+        rows |= {
+            "metrics": metrics(run),
+            "weights": weights(run, lines),
+            "curves": curves(run),
+            "further": further(run),
+            "confusion": confusion(run),
+            "learned": cells(run.record.get("learned", {})),
+        }
+    own = {"run_id": run.path.name}
+    return {name: [own | row for row in rows.get(name, ())] for name in TABLES}
 
 
 def summary(run: Run, lines: Sequence[Observation]) -> dict[str, Any]:
@@ -68,13 +67,10 @@ def summary(run: Run, lines: Sequence[Observation]) -> dict[str, Any]:
     done, origin = record["summary"], record["provenance"]
     best = [step for step in done["best_step"] if step is not None]
     unsolved = sum(n for name, n in done["games"].items() if name != "SOLVED")
-    options = {
-        kind: getattr(c, f"{kind}_options")
-        for kind in ("sharing", "weighting")
-        if getattr(c, f"{kind}_options")
-    }
+    options = {"sharing": c.sharing_options, "weighting": c.weighting_options}
+    options = {kind: given for kind, given in options.items() if given}
     return {
-        "run_id": run.path.name, "data": c.data, "sharing": c.sharing, "weighting": c.weighting,
+        "data": c.data, "sharing": c.sharing, "weighting": c.weighting,
         "seed": c.seed, "role": c.role, "status": run.status, "score": tune.score(run), "lr": c.lr,
         "dropout": c.dropout, "options": json.dumps(options, sort_keys=True),
         "steps": done["steps"], "best_step": max(best, default=math.nan),
@@ -91,16 +87,11 @@ def summary(run: Run, lines: Sequence[Observation]) -> dict[str, Any]:
 def conflicts(lines: Sequence[Observation]) -> dict[str, float]:
     """Conflict of the whole trunk's gradients over the recorded steps (mean cosine and share of
     negative ones, median ratio of norms); NaN where nothing is shared."""
-    trunk = [
-        torch.tensor(line["gramian"], dtype=torch.float64).sum(0)
-        for line in lines
-        if line["gramian"]
-    ]
-    measured = pd.DataFrame(
-        [conflict(M) for M in trunk], columns=["cosine", "conflict", "magnitude_ratio"]
-    )
-    means = {name: float(measured[name].mean()) for name in ("cosine", "conflict")}
-    return {**means, "magnitude_ratio": float(measured["magnitude_ratio"].median())}
+    recorded = (line["gramian"] for line in lines if line["gramian"])
+    trunk = [conflict(torch.tensor(M, dtype=torch.float64).sum(0)) for M in recorded]
+    how = {"cosine": "mean", "conflict": "mean", "magnitude_ratio": "median"}
+    found = pd.DataFrame(trunk, columns=list(how)).agg(how)
+    return {name: float(found[name]) for name in how}
 
 
 def weight_ratio(lines: Sequence[Observation]) -> float:
@@ -113,16 +104,9 @@ def metrics(run: Run) -> Iterator[dict[str, Any]]:
     """A row a task: its metric on every split, empty for a diverged run."""
     results = run.record.get("results", {})
     for task in run.config.tasks:
-        values = {
-            split: results[split][task.name]["metric"] if results else math.nan
-            for split in ("train", "validation", "test")
-        }
-        yield {
-            "task": task.name,
-            "metric": task.metric,
-            "higher_is_better": task.higher_is_better,
-            **values,
-        }
+        head = {"task": task.name, "metric": task.metric}
+        values = {s: results[s][task.name]["metric"] if results else math.nan for s in SPLITS}
+        yield {**head, "higher_is_better": task.higher_is_better, **values}
 
 
 def further(run: Run) -> Iterator[dict[str, Any]]:
@@ -191,9 +175,7 @@ def melted(frame: pd.DataFrame, value: str) -> pd.DataFrame:
 
 def melted_metrics(metrics: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """The tidy frame that `mtlstudy.study.metrics` reads: a row a metric value, with its split."""
-    head = runs[["run_id", "role", "status"]]
-    wide = metrics.merge(head, on="run_id", how="left")
-    splits = ["train", "validation", "test"]
-    rest = [column for column in wide if column not in splits]
-    long = wide.melt(rest, splits, "split", "value")
+    wide = metrics.merge(runs[["run_id", "role", "status"]], on="run_id", how="left")
+    rest = [column for column in wide if column not in SPLITS]
+    long = wide.melt(rest, list(SPLITS), "split", "value")
     return long.assign(higher_is_better=long["higher_is_better"].astype(bool))

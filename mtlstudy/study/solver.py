@@ -8,7 +8,8 @@ plan (comparison "solver") and stand in no frame here.
 A solver fails on a case where the residual max_t |a_t (M a)_t − 1| is above 1e-3 or there are no
 weights; it fails silently where its own status nevertheless says solved. Programs are compiled once
 a K and not timed, which favours the procedure. Every stress case has a solution (J has full rank,
-or Newton reaches it to rounding). Seconds are compared within one computation, never across.
+or Newton reaches it to rounding). Seconds are compared within one computation, never across: tables
+have ratios to Newton on the same case.
 """
 
 import time
@@ -24,6 +25,9 @@ from numpy.typing import NDArray
 from mtlstudy.nash import Status, nash_weights
 from mtlstudy.nash.reference import ccp, conic
 from mtlstudy.study import plan, results
+from mtlstudy.study.claims import Claim, sentences
+from mtlstudy.study.format import NONE, number, power
+from mtlstudy.study.words import name, word
 
 Array = NDArray[np.float64]
 Solver = Callable[..., tuple[Array, str, int]]
@@ -37,6 +41,12 @@ SEEDS = {"quick": (4, 2), "full": (13, 4)}
 """Draws of every family: for Newton, for the others."""
 RECORDED = {"quick": 90, "full": 400}
 """Recorded Gramians a data set."""
+COLUMNS = (
+    *("cases", "failed", "failed_percent", "silent", "median", "worst", "agreement"),
+    *("time", "iterations"),
+)
+LAWS = ("norm", "gain", "scale")
+WEIGHTINGS = ("nash", "nash_ccp")
 
 
 class Case(NamedTuple):
@@ -149,8 +159,8 @@ def stressed(profile: str) -> Iterator[dict[str, Any]]:
         own = {**measured(M, newton, exact)[0], **laws(J, exact, np.random.default_rng([7, index]))}
         yield {**about, "solver": "newton", **own}
         if seed < SEEDS[profile][1]:
-            for name, solve in REFERENCES.items():
-                yield {**about, "solver": name, **measured(M, solve, exact)[0]}
+            for solver, solve in REFERENCES.items():
+                yield {**about, "solver": solver, **measured(M, solve, exact)[0]}
 
 
 def along(data: str, runs: list[torch.Tensor], profile: str) -> Iterator[dict[str, Any]]:
@@ -175,20 +185,18 @@ def along(data: str, runs: list[torch.Tensor], profile: str) -> Iterator[dict[st
             status, exact = Status(int(solution.status[i])), solution.weights[i].numpy()
             own = {"status": status.name, "residual": residual(M, exact), "seconds": seconds}
             own |= {"iterations": int(solution.iterations[i]), "difference": 0.0}
-            if status != Status.SOLVED:
-                yield {**about, "solver": "newton", **own}
-                continue
-            about |= described(M)
+            solved = status == Status.SOLVED
+            about |= described(M) if solved else {}
             yield {**about, "solver": "newton", **own}
-            for name, solve in REFERENCES.items():
-                warm = solve if name == "conic" else partial(solve, start=last[name])
-                own, last[name] = measured(M, warm, exact)
-                yield {**about, "solver": name, **own}
+            for solver, solve in REFERENCES.items() if solved else ():
+                warm = solve if solver == "conic" else partial(solve, start=last[solver])
+                own, last[solver] = measured(M, warm, exact)
+                yield {**about, "solver": solver, **own}
 
 
 def compute(profile: str) -> dict[str, pd.DataFrame]:
     """The frame "solver", a row a case and solver; runs that are missing are trained first."""
-    runs = {name: results.gramians(name, profile) for name in plan.COMPARISONS["solver"].data}
+    runs = {data: results.gramians(data, profile) for data in plan.COMPARISONS["solver"].data}
     recorded = [gramians.shape[-1] for own in runs.values() for gramians in own]
     for K in {*SIZES, *recorded}:
         for solve in (newton, *REFERENCES.values()):
@@ -198,3 +206,206 @@ def compute(profile: str) -> dict[str, pd.DataFrame]:
         *(row for data, own in runs.items() for row in along(data, own, profile)),
     ]
     return {"solver": pd.DataFrame(rows)}
+
+
+def judged(frame: pd.DataFrame, part: str) -> pd.DataFrame:
+    """The rows of one part with three columns more. failed: a residual above 1e-3, or no weights;
+    silent: failed though the status says solved; time: the seconds over Newton's on the case."""
+    rows = frame[frame["part"] == part]
+    failed = ~(rows["residual"] <= FAILED)
+    silent = failed & rows["status"].isin(SOLVED)
+    newton = rows["seconds"].where(rows["solver"] == "newton")
+    newton = newton.groupby([rows["data"].fillna(""), rows["case"]]).transform("max")
+    return rows.assign(failed=failed, silent=silent, time=rows["seconds"] / newton)
+
+
+def common(frame: pd.DataFrame, part: str, data: str = "") -> pd.DataFrame:
+    """The rows `judged` of one part, and one data set if named, that all solvers were given."""
+    rows = judged(frame, part)
+    rows = rows[rows["data"] == data] if data else rows
+    solvers = rows.groupby([rows["data"].fillna(""), "case"])["solver"].transform("nunique")
+    return rows[solvers == len(SOLVERS)]
+
+
+def exact(frame: pd.DataFrame) -> pd.DataFrame:
+    """All stress cases of the exact solver, `judged`."""
+    rows = judged(frame, "stress")
+    return rows[rows["solver"] == "newton"]
+
+
+def counted(rows: pd.DataFrame) -> dict[str, str]:
+    """One solver's rows as strings; the differences to the exact weights are over the cases that
+    did not fail."""
+    cells = {"cases": number(len(rows), 0)}
+    for key in ("failed", "silent"):
+        cells[key] = number(rows[key].sum(), 0)
+        cells[f"{key}_percent"] = number(100 * rows[key].mean())
+    return {
+        **cells,
+        "median": power(rows["residual"].median()),
+        "worst": power(rows["residual"].max()),
+        "agreement": power(rows.loc[~rows["failed"], "difference"].max()),
+        "time": number(rows["time"].median()),
+        "iterations": number(rows["iterations"].median(), 0),
+    }
+
+
+def by_solver(rows: pd.DataFrame) -> dict[str, dict[str, str]]:
+    """`counted` of every solver."""
+    return {solver: counted(rows[rows["solver"] == solver]) for solver in SOLVERS}
+
+
+def titled(rows: list[dict[str, str]]) -> pd.DataFrame:
+    """A table under the headings of the book; a solver is a heading by its name."""
+    shown = {solver: name("solver", solver) for solver in SOLVERS}
+    return pd.DataFrame(rows).rename(columns=lambda c: shown.get(c) or word(f"solver.columns.{c}"))
+
+
+def solvers(frame: pd.DataFrame, part: str = "stress", data: str = "") -> pd.DataFrame:
+    """Table: a row a solver. Only cases that all solvers were given count."""
+    own = by_solver(common(frame, part, data)).items()
+    return titled(
+        [{"solver": name("solver", s), **{key: cells[key] for key in COLUMNS}} for s, cells in own]
+    )
+
+
+def families(frame: pd.DataFrame) -> pd.DataFrame:
+    """Table: failures of every solver by family of stress Gramians, as "failed/cases"."""
+    rows = []
+    for family, own in common(frame, "stress").groupby("family", sort=False):
+        ends = (own["condition"].min(), own["condition"].max())
+        row = {
+            "family": word(f"solver.families.{family}"),
+            "condition": " ~ ".join(map(power, ends)),
+        }
+        for solver in SOLVERS:
+            failed = own.loc[own["solver"] == solver, "failed"]
+            row[solver] = f"{failed.sum()}/{len(failed)}"
+        rows.append(row)
+    return titled(rows)
+
+
+def statuses(frame: pd.DataFrame) -> pd.DataFrame:
+    """Table: what the solvers themselves said of the stress cases on which they failed."""
+    rows = common(frame, "stress")
+    counts = rows[rows["failed"]].groupby(["solver", "status"], as_index=False).size()
+    cells = [
+        {"solver": name("solver", solver), "status": status, "failed": number(count, 0)}
+        for solver, status, count in counts.to_numpy().tolist()
+    ]
+    return titled(cells or [{"solver": NONE, "status": NONE, "failed": "0"}])
+
+
+def law_errors(frame: pd.DataFrame) -> pd.DataFrame:
+    """Table: the largest error of the three laws over all stress cases of the exact solver."""
+    worst = {law: power(exact(frame)[f"{law}_error"].max()) for law in LAWS}
+    return titled([{"law": word(f"solver.laws.{law}"), "error": e} for law, e in worst.items()])
+
+
+def both_ways(models: results.Results) -> pd.DataFrame:
+    """The test metrics of the reported hard+nash and hard+nash_ccp runs."""
+    rows = models.metrics
+    keep = rows["weighting"].isin(WEIGHTINGS) & (rows["role"] == "final")
+    return rows[keep & (rows["split"] == "test") & (rows["sharing"] == "hard")]
+
+
+def trained(models: results.Results) -> pd.DataFrame:
+    """Table: models trained with the exact weights and with the procedure's, by data set and task:
+    means, and every paired difference."""
+    rows = []
+    for (data, task), values in both_ways(models).groupby(["data", "task"], sort=False):
+        both = 100 * values.pivot(index="seed", columns="weighting", values="value")
+        differences = both["nash_ccp"] - both["nash"]
+        rows.append(
+            {
+                "data": name("data_short", str(data)),
+                "task": name("task", str(task)),
+                "metric": name("metric", values["metric"].iloc[0]),
+                **{weighting: number(both[weighting].mean(), 2) for weighting in WEIGHTINGS},
+                "sd": number(both["nash"].std(), 2),
+                "differences": ", ".join(number(d, 2, sign=True) for d in differences),
+            }
+        )
+    return titled(rows)
+
+
+def compared(models: results.Results) -> dict[str, tuple[str, dict[str, str]]]:
+    """Data set → the models trained both ways: same, different or untested (no pair is left), and
+    the differences over the pairs (task, seed) and the games of either way as strings."""
+    runs, found = models.runs[models.runs["role"] == "final"], {}
+    for data, values in both_ways(models).groupby("data", sort=False):
+        both = values.pivot(index=["seed", "task"], columns="weighting", values="value")
+        difference = 100 * (both["nash_ccp"] - both["nash"]).dropna()
+        own = runs[runs["data"] == data].groupby("weighting")[["games", "unsolved"]].sum()
+        games = own.map(lambda n: number(n, 0))
+        outcome = "different" if difference.any() else "same"
+        figures = {
+            "data": name("data_short", str(data)),
+            "pairs": number(len(difference), 0),
+            "mean": number(difference.mean(), 2, sign=True),
+            "largest": number(difference.abs().max(), 2),
+            **games.loc["nash_ccp"],
+            **games.loc["nash"].add_prefix("exact_"),
+        }
+        found[str(data)] = (outcome if len(difference) else "untested", figures)
+    return found
+
+
+def cited(frame: pd.DataFrame, models: results.Results) -> dict[str, Any]:
+    """What chapters and paper quote: stress, recorded (by data set), findings."""
+    whole, recorded = exact(frame), frame.loc[frame["part"] == "recorded", "data"]
+    return {
+        "stress": {
+            **by_solver(common(frame, "stress")),
+            "newton_all": counted(whole),
+            "K_min": number(whole["K"].min(), 0),
+            "K_max": number(whole["K"].max(), 0),
+            "condition_min": power(whole["condition"].min()),
+            "condition_max": power(whole["condition"].max()),
+            "scale_max": power(whole["scale"].max()),
+        },
+        "recorded": {d: by_solver(common(frame, "recorded", d)) for d in recorded.unique()},
+        "findings": sentences(claims(frame, models)),
+    }
+
+
+def paper(models: results.Results) -> list[Claim]:
+    """The claims that the paper cites, ``paper.trained.<data>``."""
+    found = compared(models).items()
+    return [Claim("paper_trained", *said, f"paper.trained.{data}") for data, said in found]
+
+
+def claims(frame: pd.DataFrame, models: results.Results) -> list[Claim]:
+    """What the numbers allow to be said, in the order in which it is said."""
+    whole, rows = exact(frame), common(frame, "stress")
+    above = int((whole["residual"] > bound(whole["cosine_condition"])).sum())
+    sound = not above and not whole["failed"].any()
+    shown = by_solver(rows)
+    given = {"given": shown["newton"]["cases"]}
+    percent, silent, times = (
+        {solver: own[key] for solver, own in shown.items()}
+        for key in ("failed_percent", "silent", "time")
+    )
+    slower = rows.loc[rows["solver"] == "ccp", "time"].median() > 1
+    found = [
+        Claim(
+            "solver_exact",
+            "solved" if sound else "failed",
+            counted(whole) | {"above": number(above, 0)},
+        ),
+        Claim("solver_failed", "counted", percent | given),
+        Claim("solver_silent", "counted", silent | given),
+        Claim("solver_time", "slower" if slower else "faster", times),
+    ]
+    for data, own in frame[frame["part"] == "recorded"].groupby("data", sort=False):
+        found.append(on_recorded(own, str(data)))
+    return found + [Claim("solver_trained", *said) for said in compared(models).values()]
+
+
+def on_recorded(own: pd.DataFrame, data: str) -> Claim:
+    """The claim on the Gramians recorded on one data set."""
+    statuses = own.loc[own["solver"] == "newton", "status"]
+    failed = {s: cells["failed"] for s, cells in by_solver(common(own, "recorded")).items()}
+    figures = {"data": name("data_short", data), "cases": number(len(statuses), 0)}
+    unsolvable = number((statuses != "SOLVED").sum(), 0)
+    return Claim("solver_recorded", "counted", figures | failed | {"unsolvable": unsolvable})

@@ -52,19 +52,14 @@ class Interval:
 
 @dataclass(frozen=True)
 class Friedman:
-    """Friedman test over data sets, with Nemenyi's critical difference of mean ranks (1 = best).
+    """Friedman test over data sets, with Nemenyi's critical difference of mean ranks (1 = best);
+    ``warning`` is not empty when there are fewer than 8 data sets."""
 
-    ``warning`` is not empty when there are fewer than 8 data sets; ``left_out`` names methods
-    without a value on some.
-    """
-
-    statistic: float
     p: float
     data_sets: int
     mean_ranks: pd.Series
     critical_difference: float
     warning: str
-    left_out: tuple[str, ...]
 
 
 def attainable_level(n: int) -> float:
@@ -85,9 +80,18 @@ def smallest_p(n: int) -> float:
     return min(1.0, 2.0 ** (1 - n))
 
 
-def interval(
-    values: Iterable[float], *, level: float = 0.95, resamples: int = 9999, seed: int = 0
-) -> Interval:
+def finite(values: Iterable[float]) -> np.ndarray:
+    """The finite values, of dtype float64."""
+    x = np.asarray(list(values), dtype=np.float64)
+    return x[np.isfinite(x)]
+
+
+def agree(x: np.ndarray) -> bool:
+    """Whether all values are the same but for rounding."""
+    return bool(np.ptp(x) <= 1e-12 * max(1.0, float(np.abs(x).max())))
+
+
+def interval(values: Iterable[float], *, level: float = 0.95, resamples: int = 9999) -> Interval:
     """BCa bootstrap interval of the mean of the finite values, for pairs of their differences.
 
     The range of the values where they are too few for the level (fewer than 6 for 95 %); see
@@ -98,18 +102,16 @@ def interval(
     """
     if not 0 < level < 1:
         raise InputError(f"level = {level}: allowed: between 0 and 1")
-    x = np.asarray(list(values), dtype=np.float64)
-    x = x[np.isfinite(x)]
-    n = len(x)
+    x = finite(values)
+    n, most = len(x), min(level, attainable_level(len(x)))
+    mean = float(x.mean()) if n else np.nan
     if n < 2:
-        only = float(x[0]) if n else np.nan
-        return Interval(only, np.nan, np.nan, n, attainable_level(n), "none")
-    mean, most = float(x.mean()), min(level, attainable_level(n))
-    if np.ptp(x) <= 1e-12 * max(1.0, float(np.abs(x).max())):
+        return Interval(mean, np.nan, np.nan, n, most, "none")
+    if agree(x):
         return Interval(mean, mean, mean, n, most, "equal")
     if most < level:
         return Interval(mean, float(x.min()), float(x.max()), n, most, "range")
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     drawn = stats.bootstrap(
         (x,), np.mean, confidence_level=level, n_resamples=resamples, method="BCa", rng=rng
     )
@@ -117,22 +119,15 @@ def interval(
     return Interval(mean, float(low), float(high), n, most, "bca")
 
 
-def bounds(values: np.ndarray) -> tuple[float, float]:
-    """(low, high) of `interval`, as `metrics.negative_transfer` asks for."""
-    found = interval(values)
-    return found.low, found.high
-
-
 def wilcoxon(differences: Iterable[float]) -> float:
     """Two-sided p of the signed-rank test on the finite paired differences (exact for small n).
 
     1.0 where every difference is 0 (nothing speaks against equality); NaN without any pair.
     """
-    d = np.asarray(list(differences), dtype=np.float64)
-    d = d[np.isfinite(d)]
+    d = finite(differences)
     if len(d) == 0:
         return float("nan")
-    return 1.0 if not np.any(d) else float(stats.wilcoxon(d).pvalue)
+    return float(stats.wilcoxon(d).pvalue) if np.any(d) else 1.0
 
 
 def holm(p: Sequence[float]) -> np.ndarray:
@@ -144,10 +139,11 @@ def holm(p: Sequence[float]) -> np.ndarray:
     [0.03, 0.06, 0.06]
     """
     given = np.asarray(p, dtype=np.float64)
+    n = int(np.isfinite(given).sum())
+    order = np.argsort(given)[:n]  # NaN comes last
+    steps = np.minimum(1.0, (n - np.arange(n)) * given[order])
     adjusted = np.full(given.shape, np.nan)
-    order = [i for i in np.argsort(given) if np.isfinite(given[i])]
-    steps = [min(1.0, (len(order) - k) * given[i]) for k, i in enumerate(order)]
-    adjusted[order] = np.maximum.accumulate(steps) if steps else []
+    adjusted[order] = np.maximum.accumulate(steps)
     return adjusted
 
 
@@ -156,14 +152,10 @@ def effect_size(differences: Iterable[float]) -> float:
 
     NaN for n < 3 or when the differences do not vary.
     """
-    d = np.asarray(list(differences), dtype=np.float64)
-    d = d[np.isfinite(d)]
-    if len(d) < 3:
+    d = finite(differences)
+    if len(d) < 3 or agree(d):
         return float("nan")
-    spread = float(d.std(ddof=1))
-    if spread <= 1e-12 * max(1.0, float(np.abs(d).max())):
-        return float("nan")
-    return float(d.mean() / spread * (1.0 - 3.0 / (4.0 * (len(d) - 1) - 1.0)))
+    return float(d.mean() / d.std(ddof=1) * (1.0 - 3.0 / (4.0 * (len(d) - 1) - 1.0)))
 
 
 def compare(scores: pd.DataFrame, pairs: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
@@ -181,7 +173,7 @@ def compare(scores: pd.DataFrame, pairs: Mapping[str, tuple[str, str]]) -> pd.Da
             if side not in scores:
                 there = ", ".join(map(str, scores))
                 raise InputError(f"comparison {name!r}: no scores of {side!r}; there are: {there}")
-        d = (scores[a] - scores[b]).dropna().to_numpy(dtype=np.float64)
+        d = (scores[a] - scores[b]).dropna()
         ci = interval(d)
         measures = (effect_size(d), wilcoxon(d), smallest_p(ci.n))
         found.append((name, a, b, ci.n, ci.mean, ci.low, ci.high, ci.level, ci.kind, *measures))
@@ -189,33 +181,26 @@ def compare(scores: pd.DataFrame, pairs: Mapping[str, tuple[str, str]]) -> pd.Da
     return frame.assign(p_holm=holm(frame["p"].tolist()))
 
 
-def friedman(scores: pd.DataFrame, *, alpha: float = 0.05) -> Friedman:
-    """Friedman test, with the difference of mean ranks from which Nemenyi's test is significant.
+def friedman(scores: pd.DataFrame) -> Friedman:
+    """Friedman test, with the difference of mean ranks from which Nemenyi's test is significant at
+    `ALPHA`.
 
     Args:
         scores: index = data sets, columns = methods, higher is better; a method with a missing
-            value is left out by name.
+            value is left out.
     Raises:
         InputError: fewer than 2 data sets or 3 methods are left.
     """
     full = scores.dropna(axis=1)
     n, k = full.shape
     if n < 2 or k < 3:
-        raise InputError(
-            f"Friedman test of {n} data sets and {k} methods: needed: at least 2 and 3"
-        )
-    ranks = full.rank(axis=1, ascending=False).mean()
+        found = f"Friedman test of {n} data sets and {k} methods"
+        raise InputError(f"{found}: needed: at least 2 and 3")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # all ranks tied: statistic and p are NaN
-        statistic, p = stats.friedmanchisquare(*(full[c].to_numpy() for c in full))
-    q = stats.studentized_range.ppf(1 - alpha, k, np.inf) / np.sqrt(2)
+        warnings.simplefilter("ignore", RuntimeWarning)  # all ranks tied: p is NaN
+        p = float(stats.friedmanchisquare(*full.to_numpy().T).pvalue)
+    q = stats.studentized_range.ppf(1 - ALPHA, k, np.inf) / np.sqrt(2)
+    least = float(q * np.sqrt(k * (k + 1) / (6 * n)))
     few = f"{n} data sets, fewer than {ENOUGH_DATA_SETS}: the test has little power"
-    return Friedman(
-        statistic=float(statistic),
-        p=float(p),
-        data_sets=n,
-        mean_ranks=ranks,
-        critical_difference=float(q * np.sqrt(k * (k + 1) / (6 * n))),
-        warning=few if n < ENOUGH_DATA_SETS else "",
-        left_out=tuple(str(c) for c in scores if c not in full),
-    )
+    ranks = full.rank(axis=1, ascending=False).mean()
+    return Friedman(p, n, ranks, least, few if n < ENOUGH_DATA_SETS else "")

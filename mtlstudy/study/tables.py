@@ -6,6 +6,7 @@ Every string that comes from data is escaped. Negative numbers carry U+2212.
 import html
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from string import Formatter
 from typing import Any
 
@@ -14,11 +15,6 @@ import pandas as pd
 from mtlstudy.errors import InputError
 from mtlstudy.study.format import NONE
 from mtlstudy.study.words import word
-
-STAMP = (
-    *("profile", "seeds", "device", "processor", "isa", "date", "commit"),
-    *("python", "torch", "mtlstudy"),
-)
 
 
 def escape(text: object) -> str:
@@ -32,7 +28,11 @@ def escape(text: object) -> str:
 
 
 class Table:
-    """A table of strings that shows itself as MyST (numbered, with caption), HTML, plain text."""
+    """A table that a notebook shows: MyST (numbered under ``name``), HTML or plain text.
+
+    Raises:
+        InputError: the name is no label.
+    """
 
     def __init__(self, frame: pd.DataFrame, caption: str, name: str) -> None:
         if not re.fullmatch(r"[a-z0-9-]+", name):
@@ -47,28 +47,15 @@ class Table:
         body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
         return f"````{{table}} {escape(self.caption)}\n:name: {self.name}\n\n{body}\n````\n"
 
-    def html(self) -> str:
-        """A plain HTML table with its caption."""
-        head = "".join(f'<th scope="col">{html.escape(str(c))}</th>' for c in self.frame)
-        rows = (
-            "".join(f"<td>{html.escape(v)}</td>" for v in row)
-            for row in self.frame.itertuples(index=False)
-        )
-        body = "".join(f"<tr>{row}</tr>" for row in rows)
-        caption = html.escape(self.caption)
-        parts = f"<caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
-        return f"<table>{parts}</table>"
-
-    def plain(self) -> str:
-        """Aligned columns for a terminal."""
-        return f"{self.caption}\n{self.frame.to_string(index=False)}"
-
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        return {
-            "text/markdown": self.markdown(),
-            "text/html": self.html(),
-            "text/plain": self.plain(),
-        }
+        caption = f"<caption>{html.escape(self.caption)}</caption><thead>"
+        with pd.option_context("display.max_colwidth", None):
+            shown = self.frame.to_html(index=False, border=0).replace("<thead>", caption, 1)
+        plain = f"{self.caption}\n{self.frame.to_string(index=False)}"
+        return {"text/markdown": self.markdown(), "text/html": shown, "text/plain": plain}
+
+
+show = Table
 
 
 class Tables:
@@ -83,11 +70,12 @@ class Tables:
         return {kind: "\n\n".join(one[kind] for one in shown) for kind in kinds}
 
 
+@dataclass(frozen=True)
 class Prose:
     """Computed sentences in Markdown; see `prose` and `bullets`."""
 
-    def __init__(self, markdown: str, plain: str) -> None:
-        self.markdown, self.plain = markdown, plain
+    markdown: str
+    plain: str
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         return {"text/markdown": self.markdown, "text/plain": self.plain}
@@ -122,15 +110,6 @@ def bullets(lines: Iterable[str]) -> Prose:
     return Prose(markdown, "\n".join(f"- {line}" for line in given))
 
 
-def show(frame: pd.DataFrame, caption: str, name: str) -> Table:
-    """A table that a notebook shows and the book numbers under ``name``.
-
-    Raises:
-        InputError: the name is no label.
-    """
-    return Table(frame, caption, name)
-
-
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows as dictionaries by column name."""
     return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
@@ -152,13 +131,9 @@ def stamp(provenance: Mapping[str, Any]) -> Prose:
     Raises:
         InputError: a key is missing.
     """
-    missing = [key for key in STAMP if key not in provenance]
-    if missing:
-        needed = ", ".join(STAMP)
-        raise InputError(f"provenance: {missing[0]!r} is missing; needed: {needed}")
     text = {
-        key: ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
+        key: ", ".join(map(str, value)) if isinstance(value, list) else str(value)
         for key, value in provenance.items()
     }
-    fields = {key: f"{{{key}}}" for key in STAMP}
-    return prose(word("text.stamp", **fields), **text)
+    escaped = {key: escape(value) for key, value in text.items()}
+    return Prose(word("text.stamp", **escaped), word("text.stamp", **text))

@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from mtlstudy.registry import entry
-from mtlstudy.study import claims, comparison, plan, recheck, results, solver_values, toy_values
+from mtlstudy.study import benchmarks, claims, comparison, plan, recheck, results, solver, toy
 from mtlstudy.study.claims import Claim
-from mtlstudy.study.format import number, power
+from mtlstudy.study.format import NONE, number, power
 from mtlstudy.study.solver import FAILED, SOLVERS
 from mtlstudy.study.words import label, name
 from mtlstudy.training import store
@@ -31,13 +33,14 @@ def render(profile: str) -> Path:
     found, models = results.load(REPORTED, profile), results.load("solver", profile)
     solved = results.computed("solver", profile)["solver"]
     compared = comparison.cited(found)
-    said = claims.cited([*on_paper(compared), *solver_values.paper(models), on_recheck()])
+    said = claims.cited([*on_paper(compared), *solver.paper(models), on_recheck(profile)])
     text = {
         "claims": {**said, REPORTED: {"verdict": compared.pop("verdict")}},
         "run": {
             "comparison": compared,
-            "solver": solver_values.cited(solved, models),
-            "toy": toy_values.cited(results.computed("toy", profile)["toy"]),
+            "solver": solver.cited(solved, models),
+            "toy": toy.cited(results.computed("toy", profile)["toy"]),
+            "portable": claims.sentences(on_portable(profile)),
         },
         "provenance": results.provenance(found.runs, profile),
         "set": protocol(profile),
@@ -69,21 +72,32 @@ def on_paper(compared: Mapping[str, Any]) -> list[Claim]:
     return said
 
 
-def on_recheck() -> Claim:
+VERDICTS = {"outside": recheck.OUTSIDE, "within": recheck.WITHIN, "same": recheck.SAME}
+
+
+def on_recheck(profile: str) -> Claim:
     """What came out of training a sample of the published runs again."""
-    drawn = [row["verdict"] for row in recheck.read()["drawn"]]
-    counts = {
-        "drawn": number(len(drawn), 0),
-        "same": number(drawn.count(recheck.SAME), 0),
-        "within": number(drawn.count(recheck.WITHIN), 0),
-        "outside": number(drawn.count(recheck.OUTSIDE), 0),
-    }
-    outcome = "same" if drawn else "untested"
-    if recheck.WITHIN in drawn:
-        outcome = "within"
-    if recheck.OUTSIDE in drawn:
-        outcome = "outside"
-    return Claim("recheck", outcome, counts, "recheck.verdict")
+    drawn = [row["verdict"] for row in recheck.read(profile)]
+    counts = {outcome: number(drawn.count(said), 0) for outcome, said in VERDICTS.items()}
+    worst = next((outcome for outcome, said in VERDICTS.items() if said in drawn), "untested")
+    return Claim("recheck", worst, {"drawn": number(len(drawn), 0), **counts}, "recheck.verdict")
+
+
+def on_portable(profile: str) -> list[Claim]:
+    """How far the portable arithmetic moves published results, a data set each, and its price."""
+    timed = benchmarks.part(benchmarks.frames()["train"], "arithmetic", method="portable")
+    price, said = timed.set_index("problem")["ratio"], list[Claim]()
+    drawn = pd.DataFrame(
+        recheck.read(profile, portable=True), columns=["data", "verdict", "largest"]
+    )
+    for data, own in drawn.groupby("data", sort=True):
+        counts = {key: number((own["verdict"] == v).sum(), 0) for key, v in VERDICTS.items()}
+        figures = {"data": name("data_short", str(data)), "drawn": number(len(own), 0), **counts}
+        off = own["largest"].astype(float)
+        figures |= {"median": number(off.median()), "largest": number(off.max())}
+        figures["price"] = number(price[data]) if data in price else NONE
+        said.append(Claim("portable", "timed" if data in price else "untimed", figures))
+    return said or [Claim("portable", "untested", {})]
 
 
 def protocol(profile: str) -> dict[str, Any]:

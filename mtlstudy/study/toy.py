@@ -18,12 +18,18 @@ import torch
 from torch import Tensor
 
 from mtlstudy import weighting
-from mtlstudy.data.toy import STARTS, gap, jacobian, losses, on_front
+from mtlstudy.data.toy import SCALE, STARTS, TOLERANCE, front, gap, jacobian, losses, on_front
 from mtlstudy.nash import Status, nash_weights
+from mtlstudy.study import words
+from mtlstudy.study.claims import Claim, sentences
+from mtlstudy.study.format import number
+from mtlstudy.study.tables import records
+from mtlstudy.study.words import word
 from mtlstudy.weighting import Weights
 
 VERSION = 1
 METHODS = ("nash", "equal_norm", "equal", "pcgrad", "cagrad", "mgda")
+LATIN = {"pcgrad": "PCGrad", "cagrad": "CAGrad", "mgda": "MGDA"}
 STEPS, LR, POINTS = 35_000, 1e-3, 50
 OPTIONS: dict[str, dict[str, dict[str, Any]]] = {  # by profile
     "quick": {
@@ -112,20 +118,135 @@ def tables(found: Paths, options: dict[str, dict[str, Any]]) -> dict[str, pd.Dat
     value = losses(found.x)  # (R, M, S, 2)
     behind, reached = gap(value[-1]).clamp_min(0), on_front(value[-1])
     ends, paths = [], []
-    for m, name in enumerate(options):
-        for s, start in enumerate(STARTS):
+    for m, method in enumerate(options):
+        for s, (x1, x2) in enumerate(STARTS):
             games = found.games[m, s].tolist()
             points = torch.cat([found.x[:, m, s], value[:, m, s]], -1).numpy()  # (R, 4)
             path = pd.DataFrame(points, columns=["x1", "x2", "l1", "l2"])
-            end = {"start_x1": start[0], "start_x2": start[1], **path.iloc[-1].to_dict()}
-            end |= {"gap": behind[m, s].item(), "on_front": bool(reached[m, s])}
-            end |= {"steps": int(found.step[-1]), "lr": LR}
-            end |= {"solved_every": options[name].get("update_every", 1), "games": sum(games)}
-            end |= {"pareto_stationary": games[Status.PARETO_STATIONARY]}
-            end |= {"unsolved": sum(games) - games[Status.SOLVED]}
-            ends.append({"method": name, "start": s + 1, **end})
+            ends.append(
+                {
+                    "method": method,
+                    "start": s + 1,
+                    "start_x1": x1,
+                    "start_x2": x2,
+                    **path.iloc[-1].to_dict(),
+                    "gap": behind[m, s].item(),
+                    "on_front": bool(reached[m, s]),
+                    "steps": int(found.step[-1]),
+                    "lr": LR,
+                    "solved_every": options[method].get("update_every", 1),
+                    "games": sum(games),
+                    "pareto_stationary": games[Status.PARETO_STATIONARY],
+                    "unsolved": sum(games) - games[Status.SOLVED],
+                }
+            )
             path = path.map(lambda number: float(f"{number:.5g}"))
-            path.insert(0, "step", found.step.numpy())
-            paths.append(path.assign(method=name, start=s + 1))
-    whole = pd.concat(paths, ignore_index=True)[["method", "start", *path]]
-    return {"toy": pd.DataFrame(ends), "toy_paths": whole}
+            about = {"method": method, "start": s + 1, "step": found.step.numpy()}
+            paths.append(pd.concat([pd.DataFrame(about), path], axis=1))
+    return {"toy": pd.DataFrame(ends), "toy_paths": pd.concat(paths, ignore_index=True)}
+
+
+def name(method: str) -> str:
+    """The name of a weighting.
+
+    >>> name("cagrad")
+    'CAGrad'
+    """
+    return LATIN.get(method) or words.name("weighting", method)
+
+
+def start(x1: float, x2: float) -> str:
+    """A starting point in as few digits as it has.
+
+    >>> start(-8.5, 9.0)
+    '(−8.5, 9)'
+    """
+    return f"({x1:g}, {x2:g})".replace("-", "−")
+
+
+def summary(ends: pd.DataFrame) -> pd.DataFrame:
+    """One row a method, raw: starts, on_front, spread (%: the part of the front's width in x₁ that
+    its ends on it span), worst gap (%), missed (the starts that did not arrive), games, unsolved,
+    pareto_stationary, solved_every, steps."""
+    edge = front()[0][:, 0]
+    rows = []
+    for method, own in ends.groupby("method", sort=False):
+        reached, missed = own[own["on_front"]]["x1"], own[~own["on_front"]]
+        rows.append(
+            {
+                "method": method,
+                "starts": len(own),
+                "on_front": len(reached),
+                "spread": 100 * (reached.max() - reached.min()) / float(edge.max() - edge.min()),
+                "worst": 100 * own["gap"].max(),
+                "missed": ", ".join(map(start, missed["start_x1"], missed["start_x2"])),
+                **own[["games", "unsolved", "pareto_stationary"]].sum().to_dict(),
+                **own[["solved_every", "steps"]].max().to_dict(),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def methods(ends: pd.DataFrame) -> pd.DataFrame:
+    """Table: `summary`, a row a method."""
+    rows = [
+        {
+            "method": name(row["method"]),
+            "on_front": f"{row['on_front']}/{row['starts']}",
+            "missed": row["missed"] or word("text.none"),
+            **{key: number(row[key]) for key in ("spread", "worst")},
+            **{key: number(row[key], 0) for key in ("steps", "solved_every")},
+            "unsolved": f"{number(row['unsolved'], 0)}/{number(row['games'], 0)}",
+        }
+        for row in records(summary(ends))
+    ]
+    return pd.DataFrame(rows).rename(columns=lambda column: word(f"toy.columns.{column}"))
+
+
+def points(ends: pd.DataFrame) -> pd.DataFrame:
+    """Table: a row a start, a column a method: (ℓ₁, ℓ₂) where the path ended; * marks an end off
+    the front."""
+    shown: dict[str, dict[str, str]] = {}
+    for row in records(ends):
+        end = f"({number(row['l1'], 2)}, {number(row['l2'], 2)})" + " *" * (not row["on_front"])
+        shown.setdefault(start(row["start_x1"], row["start_x2"]), {})[name(row["method"])] = end
+    return pd.DataFrame({word("toy.columns.start"): at, **own} for at, own in shown.items())
+
+
+def cited(ends: pd.DataFrame) -> dict[str, Any]:
+    """What the texts quote: the problem, and the findings."""
+    edge = front()[0]
+    held = [
+        word("toy.held", method=name(row["method"]), every=row["solved_every"])
+        for row in records(summary(ends))
+        if row["solved_every"] > 1
+    ]
+    problem = {
+        "steps": number(ends["steps"].max(), 0),
+        "lr": f"{ends['lr'].max():g}",
+        "starts": number(ends["start"].nunique(), 0),
+        "scale": f"{SCALE:g}",
+        "tolerance": number(100 * TOLERANCE, 0),
+        "x2": number(float(edge[:, 1].mean()), 2),
+        "x1_low": number(float(edge[:, 0].min()), 0),
+        "x1_high": number(float(edge[:, 0].max()), 0),
+        "held": ", ".join(held) or word("toy.none_held"),
+    }
+    return {"problem": problem, "findings": sentences(claims(ends))}
+
+
+def claims(ends: pd.DataFrame) -> list[Claim]:
+    """From how many starts each method arrives, nash first; nash beside its control equal_norm; the
+    games of nash."""
+    rows = {row["method"]: row for row in records(summary(ends))}
+    found, nash = [], rows["nash"]
+    for row in sorted(rows.values(), key=lambda row: row is not nash):
+        several = "some" if row["on_front"] > 1 else "few"
+        outcome = "all" if row["on_front"] == row["starts"] else several
+        figures = {key: row[key] for key in ("starts", "on_front", "missed")}
+        figures |= {"method": name(row["method"]), "spread": number(row["spread"])}
+        found.append(Claim("toy_arrived", outcome, figures))
+    ahead = nash["on_front"] > rows["equal_norm"]["on_front"]
+    found.append(Claim("toy_control", "up" if ahead else "unclear", {}))
+    games = {key: number(nash[key], 0) for key in ("games", "unsolved", "pareto_stationary")}
+    return [*found, Claim("toy_games", "counted", games)]

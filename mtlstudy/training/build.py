@@ -14,6 +14,7 @@ from mtlstudy.models.backbones import Backbone
 from mtlstudy.models.sharing.base import Sharing
 from mtlstudy.registry import Options, entry
 from mtlstudy.training.config import RunConfig
+from mtlstudy.training.sampling import Sampler
 from mtlstudy.training.step import Step
 from mtlstudy.weighting.base import Weighting
 
@@ -27,17 +28,14 @@ class Built(NamedTuple):
     weighting: Weighting
 
 
-def build(
-    config: RunConfig,
-    structure: Mapping[str, Any] | None = None,
-    loaded: tuple[Data, Splits] | None = None,
-) -> Built:
-    """The data set, its splits, a freshly initialised model and the weighting.
+def build(config: RunConfig, structure: Mapping[str, Any] | None = None) -> Built:
+    """The data set, its splits, a freshly initialised model and the weighting; torch's generator
+    is left at the configured seed.
 
-    structure: what the family's search found. loaded: the data, if they are loaded already.
-    Raises `InputError` where family, data and weighting do not fit together.
+    structure: what the family's search found. Raises `InputError` where family, data and weighting
+    do not fit together.
     """
-    data, splits = loaded or load(config)
+    data, splits = load(config)
     torch.manual_seed(config.seed)
     trunk = backbone(config, data, splits)
     family, options = chosen("sharing", config)
@@ -88,14 +86,27 @@ def adam(config: RunConfig, *modules: nn.Module) -> torch.optim.Adam:
     return torch.optim.Adam(groups, lr=config.lr, weight_decay=config.weight_decay, fused=True)
 
 
-def make_step(config: RunConfig, model: Sharing, *arguments: Any, **how: Any) -> Step:
-    """The step of a configuration: the plain one, unless its batch is divided."""
-    how = {"chunk": config.chunk, "precision": config.precision, **how}
+def make_sampler(config: RunConfig, splits: Splits) -> Sampler:
+    """The order of the batches."""
+    c, device = config, torch.device(config.device)
+    return Sampler(splits.train, c.batch_size, c.seed, c.temperature, device=device)
+
+
+def make_step(config: RunConfig, model: Sharing, weighting: Weighting) -> Step:
+    """The step of a configuration with its optimiser: the plain one, unless its batch is divided
+    into micro-batches or among processes."""
+    how: dict[str, Any] = {key: getattr(config, key) for key in ("chunk", "precision", "compile")}
     if config.accumulate == config.processes == 1:
-        return Step(model, *arguments, **how)
+        return Step(model, weighting, adam(config, model, weighting), **how)
     from mtlstudy.training.parallel import ParallelStep
 
-    return ParallelStep(model, *arguments, micro_batches=config.accumulate, **how)
+    how |= {"micro_batches": config.accumulate, "processes": config.processes}
+    if not config.sharded:
+        return ParallelStep(model, weighting, adam(config, model, weighting), **how)
+    from mtlstudy.training.sharded import ShardedStep, shard  # torch's FSDP takes long to import
+
+    parts = shard(model)
+    return ShardedStep(parts, weighting, adam(config, parts, weighting), plain=model, **how)
 
 
 def chosen(kind: str, config: RunConfig) -> tuple[Any, Options]:

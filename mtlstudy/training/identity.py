@@ -57,6 +57,7 @@ def changes(record: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]:
         for key in now
         if key not in NOT_MEANT and then.get(key) != now[key]
     ]
+    found += [f"{key}: {then[key]!r} then, no such field now" for key in then if key not in now]
     old, new = record["versions"], versions(config)
     found += [
         f"{part}: version {old.get(part, 'none')} then, {new.get(part, 'none')} now"

@@ -8,7 +8,6 @@ of B blocks.
 import logging
 import os
 import resource
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,17 +16,17 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.benchmark import Timer
 from tqdm import tqdm
 
 from mtlstudy.data.base import Split
 from mtlstudy.nash import Status
 from mtlstudy.training import identity, modes, store
-from mtlstudy.training.build import adam, build, load, make_step
+from mtlstudy.training.build import build, make_sampler, make_step
 from mtlstudy.training.config import RunConfig
 from mtlstudy.training.evaluation import Selection, flops
-from mtlstudy.training.sampling import Sampler
 from mtlstudy.training.search import structure
-from mtlstudy.training.step import Step, StepResult
+from mtlstudy.training.step import StepResult
 from mtlstudy.training.store import Observation, Run, RunRecord, Summary
 
 log = logging.getLogger("mtlstudy")
@@ -86,19 +85,10 @@ def warn_of_bfloat16(device: str) -> None:
     if device != "cpu":
         return
     x = torch.ones(256, 256)
-    seconds = []
-    for kind in (torch.float32, torch.bfloat16):
-        y = x.to(kind)
-        times = []
-        for _ in range(3):
-            begin = time.perf_counter()
-            y @ y
-            times.append(time.perf_counter() - begin)
-        seconds.append(min(times))
-    ratio = seconds[1] / seconds[0]
-    if ratio > 1.5:
+    low, full = (Timer("x @ x", globals={"x": y}).timeit(3).median for y in (x.bfloat16(), x))
+    if low > 1.5 * full:
         message = "precision = 'bfloat16': a matrix product takes %.0f times as long as in float32"
-        log.warning(message + " on this processor, which lacks the instructions", ratio)
+        log.warning(message + " on this processor, which lacks the instructions", low / full)
 
 
 class Training:
@@ -122,31 +112,17 @@ class Training:
             for name in ("weights", "metrics"):
                 store.write(path / f"{name}.jsonl", "")
             store.write(path / "run.json", store.canonical(self.record))
-        self.loaded = load(config)
         self.structure = self.search()
-        self.data, self.splits, self.model, self.weighting = build(
-            config, self.structure, self.loaded
-        )
-        self.sampler = self.make_sampler()
-        self.train = self.make_step(compile=config.compile)
+        self.data, self.splits, self.model, self.weighting = build(config, self.structure)
+        self.sampler = make_sampler(config, self.splits)
+        self.train = make_step(config, self.model, self.weighting)
         self.selection = Selection(self.model, self.splits)
         self.step, self.seconds = 0, 0.0
         self.differentiation: dict[str, Any] = {}
 
     def search(self) -> dict[str, Any] | None:
         """What the family's search finds."""
-        return structure(self.config, self.path, self.loaded)
-
-    def make_sampler(self) -> Sampler:
-        """The order of the batches."""
-        c = self.config
-        device = torch.device(c.device)
-        return Sampler(self.splits.train, c.batch_size, c.seed, c.temperature, device=device)
-
-    def make_step(self, **how: Any) -> Step:
-        """The step, with its optimiser."""
-        optimiser = adam(self.config, self.model, self.weighting)
-        return make_step(self.config, self.model, self.weighting, optimiser, **how)
+        return structure(self.config, self.path)
 
     def run(self, progress: bool) -> Run | None:
         """All steps, evaluations and checkpoints, then the results (None if not the main one)."""
@@ -157,20 +133,13 @@ class Training:
         record["differentiation"] = self.differentiation
         every = max(config.steps // config.evaluations, 1)
         watch = max(config.steps // RECORDS, 2)
-        begin, before = time.perf_counter(), self.seconds
+        begin = time.perf_counter() - self.seconds
         shown = progress and self.is_main
-        hidden = not (shown and sys.stderr.isatty())
-        with (
-            tqdm(
-                total=config.steps,
-                initial=self.step,
-                desc=config.title,
-                disable=hidden,
-                leave=False,
-            ) as bar,
-            self.open("weights") as weights,
-            self.open("metrics") as metrics,
-        ):
+        hidden = None if shown else True  # None: hidden where nobody sits at a terminal
+        bar = tqdm(
+            total=config.steps, initial=self.step, desc=config.title, disable=hidden, leave=False
+        )
+        with bar, self.open("weights") as weights, self.open("metrics") as metrics:
             while self.step < config.steps:
                 observe = self.step % watch == 0
                 result = self.advance(observe)
@@ -186,8 +155,8 @@ class Training:
                 if observe:
                     weights.write(store.line(self.observation(result)))
                 if evaluate:
-                    self.seconds = before + time.perf_counter() - begin
-                    state = self.model_state()
+                    self.seconds = time.perf_counter() - begin
+                    state = self.train.state_dict()
                     if self.is_main:
                         line = self.selection.evaluate(self.step)
                         metrics.write(store.line(line))
@@ -197,7 +166,7 @@ class Training:
                     self.checkpoint(state, [weights, metrics])
         if not self.is_main:
             return None
-        self.seconds = before + time.perf_counter() - begin
+        self.seconds = time.perf_counter() - begin
         if record["status"] == "running":
             self.finish()
         record["summary"] = self.summary()
@@ -257,10 +226,6 @@ class Training:
     def settle_mode(self) -> dict[str, Any]:
         """How the task gradients are taken (see `mtlstudy.training.modes`)."""
         return modes.settle(self.config, self.train, self.sampler)
-
-    def model_state(self) -> dict[str, Any]:
-        """The model and the optimiser."""
-        return self.train.state_dict()
 
     def gather_rng(self, state: Tensor) -> list[Tensor]:
         """The random states of all processes, in order."""

@@ -10,26 +10,26 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mtlstudy.data.base import Data, Splits
 from mtlstudy.models.sharing.base import Sharing
 from mtlstudy.registry import entry
 from mtlstudy.training import store
-from mtlstudy.training.build import adam, backbone, chosen, load, make_step
+from mtlstudy.training.build import backbone, chosen, load, make_sampler, make_step
 from mtlstudy.training.config import RunConfig
-from mtlstudy.training.sampling import Sampler
 
 log = logging.getLogger("mtlstudy")
 
 
 class Search:
     """What a family's search works with (see `sharing.base.Problem`): fresh stages and heads, and
-    training with equal weights."""
+    training with equal weights, by every process for itself."""
 
-    def __init__(self, config: RunConfig, data: Data, splits: Splits) -> None:
-        self.config, self.steps, self.taken = config, config.steps, 0
-        self.data, self.splits, self.tasks = data, splits, data.tasks
+    def __init__(self, config: RunConfig) -> None:
+        self.config = config.but(processes=1, sharded=False, compile=False)
+        self.steps, self.taken = config.steps, 0
+        self.data, self.splits = load(config)
+        self.tasks = self.data.tasks
         torch.manual_seed(config.seed)
-        self.backbone = backbone(config, data, splits)
+        self.backbone = backbone(config, self.data, self.splits)
 
     def heads(self) -> dict[str, nn.Module]:
         """Fresh heads."""
@@ -39,15 +39,10 @@ class Search:
         self, model: Sharing, steps: int, watch: Callable[[Tensor], None] | None = None
     ) -> None:
         """`steps` steps at the configured learning rate; watch(M (B, K, K)) after each."""
-        config = self.config
-        model.to(config.device)
-        equal = entry("weighting", "equal")
+        config, equal = self.config, entry("weighting", "equal")
         weighting = equal(len(self.tasks), 1, equal.Options()).to(config.device)
-        step = make_step(config, model, weighting, adam(config, model))
-        device = torch.device(config.device)
-        sampler = Sampler(
-            self.splits.train, config.batch_size, config.seed, config.temperature, device=device
-        )
+        step = make_step(config, model.to(config.device), weighting)
+        sampler = make_sampler(config, self.splits)
         for _ in range(steps):
             losses, M, _ = step(sampler.draw(), observe=watch is not None, per_block=True)
             if not bool(torch.isfinite(losses).all()):
@@ -58,26 +53,19 @@ class Search:
         self.taken += steps
 
 
-def structure(
-    config: RunConfig, path: Path, loaded: tuple[Data, Splits] | None = None
-) -> dict[str, Any] | None:
+def structure(config: RunConfig, path: Path) -> dict[str, Any] | None:
     """What the family's search finds, from the run's folder where it is already; None for a family
     that does not search. Its cost stands under "steps" (gradient steps) and "seconds"."""
     family, options = chosen("sharing", config)
     if not family.searches:
         return None
     file = path / "search.pt"
-    state: dict[str, Any] = {
-        "pieces": 0,
-        "structure": {},
-        "steps": 0,
-        "seconds": 0.0,
-        "complete": False,
-    }
+    state: dict[str, Any]
+    state = {"pieces": 0, "structure": {}, "steps": 0, "seconds": 0.0, "complete": False}
     if file.exists():
         state = torch.load(file, map_location="cpu", weights_only=True)
     if not state["complete"]:
-        problem, begin = Search(config, *(loaded or load(config))), time.perf_counter()
+        problem, begin = Search(config), time.perf_counter()
         torch.manual_seed(config.seed)
         pieces = iter(family.search(problem, options, state["structure"]))
         while not state["complete"]:

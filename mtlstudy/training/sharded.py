@@ -10,104 +10,70 @@ M as in `mtlstudy.training.parallel`, and the direction is needed in parts only.
 """
 
 import copy
-from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+import torch.distributed as dist
+from torch import Tensor
+from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.utils._pytree import tree_map
 
 from mtlstudy.data.base import Split
 from mtlstudy.models.sharing.base import Sharing
-from mtlstudy.training.build import adam
-from mtlstudy.training.config import RunConfig
-from mtlstudy.training.parallel import MicroBatch, ParallelStep, World
-from mtlstudy.training.step import StepResult
-from mtlstudy.weighting.base import Weighting
+from mtlstudy.training.parallel import ParallelStep
+from mtlstudy.training.step import Step, StepResult
 
 
-class ShardedWorld(World):
-    """Processes among which FSDP has dealt out and reduced the gradients already."""
-
-    def reduce_scatter(self, J: Tensor) -> Tensor:
-        return J
-
-    def columns(self, sizes: Sequence[int]) -> list[int]:
-        return list(sizes)
-
-    def all_gather_direction(self, d: Tensor, P: int) -> Tensor:
-        return d
-
-    def all_reduce_each(self, tensors: Sequence[Tensor]) -> list[Tensor]:
-        return list(tensors)
-
-    def data_parallel(self, model: nn.Module, losses: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        return losses
-
-
-def sharded_step(
-    model: Sharing, weighting: Weighting, config: RunConfig, world: World
-) -> "ShardedStep":
-    """A step on a sharded copy of the model, with its own optimiser."""
-    dealt = copy.deepcopy(model)
-    device = next(dealt.parameters()).device
-    fully_shard(dealt, mesh=init_device_mesh(device.type, (world.size,)))
-    world = ShardedWorld(world.rank, world.size)
-    return ShardedStep(
-        dealt,
-        weighting,
-        adam(config, dealt, weighting),
-        world=world,
-        micro_batches=config.accumulate,
-        chunk=config.chunk,
-        precision=config.precision,
-    )
+def shard(model: Sharing) -> Sharing:
+    """A copy of a model whose parameters are in parts, one a process."""
+    parts = copy.deepcopy(model)
+    device = next(parts.parameters()).device
+    fully_shard(parts, mesh=init_device_mesh(device.type, (dist.get_world_size(),)))
+    register_fsdp_forward_method(parts, "encode")  # where FSDP gathers
+    return parts
 
 
 class ShardedStep(ParallelStep):
-    """The step of a sharded model; weightings of the losses and Gramians of the parameters."""
+    """The step of a sharded model, for weightings of the losses and of Gramians of the parameters.
 
-    def __init__(self, model: Sharing, *arguments: Any, **how: Any) -> None:
+    plain: the whole model, which evaluates and so takes the parameters of every `state_dict`.
+    """
+
+    replicated = False
+    combine = Step.combine  # a direction and the heads' gradients stay in parts,
+    set_grads = Step.set_grads  # which FSDP has reduced
+
+    def __init__(self, model: Sharing, *arguments: Any, plain: Sharing, **how: Any) -> None:
         super().__init__(model, *arguments, **how)
+        self.plain = plain
         self.lengths = [local(p).numel() for p in self.shared]
         blocks = model.shared_blocks().values()
         self.sizes = [sum(local(p).numel() for p in block) for block in blocks]
-
-    def forward(
-        self, batch: Split, views: bool = False
-    ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-        """Losses through the model's own call, where FSDP gathers; representations stay inside."""
-        with self.autocast():
-            outputs = self.model(batch.inputs)
-            tasks = self.model.tasks
-            losses = [task.loss(outputs[task.name], batch.targets[task.name]) for task in tasks]
-        if isinstance(batch, MicroBatch):
-            losses = [loss * c for loss, c in zip(losses, batch.share, strict=True)]
-        return losses, [], []
 
     def jacobian(self, batch: Split) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Losses (K,) of this process, its columns of J (K, p), and its parts of the gradients of
         the tasks' own parameters."""
         model, K, device = cast(FSDPModule, self.model), len(self.model.tasks), self.device
-        J = torch.zeros(K, sum(self.sizes), device=device) if self.J is None else self.J.zero_()
-        self.J = J
-        losses = torch.zeros(K, device=device)
+        if self.J is None:
+            self.J = torch.empty(K, sum(self.sizes), device=device)
+        losses, J = torch.zeros(K, device=device), self.J.zero_()
         heads = [[torch.zeros_like(local(p)) for p in parameters] for parameters in self.heads]
         for part in self.divide(batch):
-            named, _, _ = self.forward(part)
-            losses += torch.stack(named).detach()
-            for t, loss in enumerate(named):
+            of_tasks = self.forward(part)[0]
+            losses += torch.stack(of_tasks).detach()
+            for t, loss in enumerate(of_tasks):
                 self.optimiser.zero_grad()
                 model.set_reshard_after_backward(t == K - 1)  # gathered once for all K passes
-                scale = torch.full_like(loss, self.world.size)  # FSDP takes the mean
+                scale = torch.full_like(loss, self.processes)  # FSDP takes the mean
                 loss.backward(scale, retain_graph=t < K - 1)
                 J[t] += torch.cat([gradient(p).flatten() for p in self.shared])
                 pairs = zip(heads[t], self.heads[t], strict=True)
                 heads[t] = [total + gradient(p) for total, p in pairs]
         self.optimiser.zero_grad()
-        return losses, J, [g for gradients in heads for g in gradients]
+        return self.all_reduce(losses), J, [g for gradients in heads for g in gradients]
 
     def by_known_weights(self, batch: Split) -> StepResult:
         """Weights that are held take K passes too: the heads' gradients are not scaled by them."""
@@ -122,21 +88,15 @@ class ShardedStep(ParallelStep):
 
     def state_dict(self) -> dict[str, Any]:
         """Model and optimiser, gathered: whole in every process."""
-        model, optimiser = self.model.state_dict(), self.optimiser.state_dict()
-        moments = {
-            i: {name: whole(x) for name, x in state.items()}
-            for i, state in optimiser["state"].items()
-        }
-        return {
-            "model": {name: whole(x) for name, x in model.items()},
-            "optimiser": {**optimiser, "state": moments},
-        }
+        state: dict[str, Any] = tree_map(whole, super().state_dict())
+        self.plain.load_state_dict(state["model"])
+        return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Deal what `state_dict` gathered out again."""
-        like = self.model.state_dict()
-        model = {name: dealt_like(x, like[name]) for name, x in state["model"].items()}
-        self.model.load_state_dict(model)
+        set_model_state_dict(
+            self.model, state["model"], options=StateDictOptions(full_state_dict=True)
+        )
         parameters = [p for group in self.optimiser.param_groups for p in group["params"]]
         moments = {
             i: {name: dealt_like(x, parameters[i]) for name, x in moment.items()}

@@ -5,12 +5,12 @@ B blocks, d (P,) direction. On an accelerator the host never waits for it here. 
 several processes are in `mtlstudy.training.parallel`, and change nothing here.
 """
 
-from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch._functorch import config as functorch
 
 from mtlstudy.data.base import Split
 from mtlstudy.errors import InputError
@@ -73,7 +73,9 @@ class Step:
         self.sizes = [sum(p.numel() for p in block) for block in blocks.values()]
         self.heads = [model.task_parameters(task.name) for task in model.tasks]
         self.device = next(model.parameters()).device
-        self.encode = compiled(model.encode) if compile else model.encode
+        self.encode = model.encode
+        if compile:  # its graph is differentiated K times: its buffers must outlive the first
+            self.encode = functorch.patch(donated_buffer=False)(torch.compile(model.encode))
         self.J: Tensor | None = None  # memory of J and d, used again at every step
         self.d: Tensor | None = None
         cpu = self.device.type == "cpu"
@@ -101,7 +103,8 @@ class Step:
         """Set every parameter's gradient, in the way that the weighting needs."""
         weighting = self.weighting
         if weighting.needs == "losses":
-            return self.by_losses(batch, observe, per_block)
+            M = self.observed(batch, per_block) if observe and self.shared else None
+            return self.by_losses(batch, M)
         if weighting.needs == "jacobian":
             return self.by_jacobian(batch, observe)
         if weighting.per_block or (weighting.due() and weighting.level == "parameters"):
@@ -112,8 +115,8 @@ class Step:
         self, batch: Split, views: bool = False
     ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
         """Loss and representation z of every task, and what each head read: z, or views of it."""
-        tasks = self.model.tasks
-        with self.autocast():
+        tasks, low = self.model.tasks, self.precision == "bfloat16"
+        with torch.autocast(self.device.type, torch.bfloat16) if low else nullcontext():
             encoded = self.encode(batch.inputs)
             z = [encoded[task.name] for task in tasks]
             read = separate(z) if views else z
@@ -123,12 +126,6 @@ class Step:
                 for task, output in zip(tasks, outputs, strict=True)
             ]
         return losses, z, read
-
-    def autocast(self) -> Any:
-        """The precision of the forward pass."""
-        if self.precision == "bfloat16":
-            return torch.autocast(self.device.type, torch.bfloat16)
-        return nullcontext()
 
     def head_gradients(self, batch: Split) -> HeadGradients:
         """Forward, and each loss differentiated through its own head, all in one pass."""
@@ -143,13 +140,17 @@ class Step:
         self.J = task_gradients(z, to_z, self.shared, self.mode, chunk=self.chunk, out=self.J)
         return losses, self.J, heads
 
-    def by_losses(self, batch: Split, observe: bool, per_block: bool) -> StepResult:
-        """One backward pass: the weights are ∂ objective / ∂ L at the losses."""
-        M = None
-        if observe and self.shared:
-            with torch.random.fork_rng():
-                J = self.jacobian(batch)[1]
-            M = gramian(J, self.sizes if per_block else None, self.workspace)
+    def observed(self, batch: Split, per_block: bool) -> Tensor:
+        """The Gramians (B, K, K) for weightings that need none."""
+        with torch.random.fork_rng():
+            return self.gramians(self.jacobian(batch)[1], per_block)
+
+    def gramians(self, J: Tensor, per_block: bool) -> Tensor:
+        """M (B, K, K) of J (K, P): one a block, or one (1, K, K)."""
+        return gramian(J, self.sizes if per_block else None, self.workspace)
+
+    def by_losses(self, batch: Split, M: Tensor | None) -> StepResult:
+        """One backward pass: the weights are ∂ objective / ∂ L at the losses. M: recorded."""
         losses = self.forward(batch)[0]
         values = torch.stack(losses).detach()
         weights: Weights = self.weighting(values)
@@ -166,15 +167,23 @@ class Step:
     def by_gramians(self, batch: Split) -> StepResult:
         """K passes through the trunk, and the stored J reused for the direction."""
         losses, J, heads = self.jacobian(batch)
-        sizes = self.sizes if self.weighting.per_block else [J.shape[1]]
-        M = gramian(J, sizes, self.workspace) if self.weighting.due() else None
+        M = self.gramians(J, self.weighting.per_block) if self.weighting.due() else None
         weights = self.weigh(losses, M)
         a = weights.weights.to(J.dtype)  # (B, K)
-        d = self.direction_memory()
-        for part, block, a_b in zip(d.split(sizes), J.split(sizes, 1), a, strict=True):
-            clip_(torch.mv(block.mT, a_b, out=part), self.weighting.max_norm)
-        self.set_grads(d, heads, a[0])
+        self.set_grads(self.combine(J, a), heads, a[0])
         return StepResult(losses, M, weights)
+
+    def combine(self, J: Tensor, a: Tensor) -> Tensor:
+        """d (P,): Σ_t a_bt J_t on every block b, clipped there. J (K, P), a (B, K)."""
+        sizes = self.sizes if self.weighting.per_block else [J.shape[1]]
+        d = self.direction_memory()[: J.shape[1]]
+        for part, block, a_b in zip(d.split(sizes), J.split(sizes, 1), a, strict=True):
+            self.clip_(torch.mv(block.mT, a_b, out=part))
+        return d
+
+    def clip_(self, d: Tensor) -> Tensor:
+        """A direction no longer than the weighting's `max_norm`, shortened in place."""
+        return clip_(d, self.weighting.max_norm)
 
     def by_known_weights(self, batch: Split) -> StepResult:
         """One pass through the trunk: the weights are held from an earlier game, or follow from the
@@ -205,7 +214,7 @@ class Step:
     def direction_memory(self) -> Tensor:
         """Where the direction (P,) is written."""
         if self.d is None:
-            self.d = torch.empty(sum(self.sizes), device=self.device)
+            self.d = torch.empty(sum(self.lengths), device=self.device)
         return self.d
 
     def set_grads(self, d: Tensor, heads: list[Tensor], a: Tensor | None) -> None:
@@ -249,12 +258,3 @@ class Step:
         """Restore them."""
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
-
-
-def compiled(encode: Callable[..., Any]) -> Callable[..., Any]:
-    """The trunk through torch.compile; its graph is differentiated K times, so its buffers must
-    outlive the first."""
-    import torch._functorch.config as functorch
-
-    functorch.donated_buffer = False
-    return torch.compile(encode)

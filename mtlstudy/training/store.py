@@ -21,9 +21,11 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
+from itertools import chain, count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NotRequired, TypedDict
+from unittest.mock import patch
 
 import torch
 
@@ -34,6 +36,13 @@ from mtlstudy.training.evaluation import Confusion, Evaluation, Measures
 
 SEALED = ("run.json", "metrics.jsonl", "weights.jsonl")
 RUN_ID = re.compile(r"[0-9a-f]{16}")
+PORTABLE = {
+    "ATEN_CPU_CAPABILITY": "default",
+    "MKL_CBWR": "COMPATIBLE",
+    "ONEDNN_MAX_CPU_ISA": "SSE41",
+}
+"""Environment under which torch, MKL and oneDNN take the same instructions on every x86-64
+processor; it has to stand before they are loaded (`mtlstudy --portable …`)."""
 
 
 class Summary(TypedDict):
@@ -86,15 +95,8 @@ def root() -> Path:
 @contextmanager
 def empty() -> Iterator[None]:
     """An empty store of its own for the time of the block, removed afterwards."""
-    before = os.environ.get("MTLSTUDY_RUNS")
-    with TemporaryDirectory() as folder:
-        os.environ["MTLSTUDY_RUNS"] = folder
-        try:
-            yield
-        finally:
-            os.environ.pop("MTLSTUDY_RUNS")
-            if before is not None:
-                os.environ["MTLSTUDY_RUNS"] = before
+    with TemporaryDirectory() as folder, patch.dict(os.environ, MTLSTUDY_RUNS=folder):
+        yield
 
 
 def build_folder() -> Path:
@@ -112,7 +114,7 @@ class Run:
     @property
     def config(self) -> RunConfig:
         """The configuration it ran with, on whatever device there is here."""
-        return RunConfig(**{**self.record["config"], "device": "auto"})
+        return configured(self.record)
 
     @property
     def status(self) -> str:
@@ -121,14 +123,15 @@ class Run:
 
     def observations(self) -> list[Observation]:
         """The lines of weights.jsonl."""
-        return [json.loads(line) for line in self._lines("weights")]
+        return self._lines("weights")
 
     def evaluations(self) -> list[Evaluation]:
         """The lines of metrics.jsonl."""
-        return [json.loads(line) for line in self._lines("metrics")]
+        return self._lines("metrics")
 
-    def _lines(self, name: str) -> list[str]:
-        return (self.path / f"{name}.jsonl").read_text().splitlines()
+    def _lines(self, name: str) -> list[Any]:
+        text = (self.path / f"{name}.jsonl").read_text()
+        return [json.loads(line) for line in text.splitlines()]
 
     @property
     def digest(self) -> str:
@@ -183,14 +186,13 @@ def seal(path: Path) -> str:
 def fault(path: Path) -> str | None:
     """What is wrong with a run folder, in one line; None for a sound one, done or resumable."""
     try:
-        record = json.loads((path / "run.json").read_text(encoding="utf-8"))
-        RunConfig(**{**record["config"], "device": "auto"})
+        record = read(path)
+        configured(record)
         named = record["run_id"]
     except FileNotFoundError:
         return f"{path}: no run.json; not a run of this study"
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, InputError) as error:
-        reason = f"{type(error).__name__}: {error}"
-        return f"{path}/run.json cannot be read as a run ({reason})"
+        return f"{path}/run.json cannot be read as a run ({type(error).__name__}: {error})"
     if named != path.name:
         return f"{path} holds run {named}; a run folder is named after its run"
     if (path / "DONE").exists():
@@ -207,12 +209,9 @@ def load_run(path: Path) -> Run | None:
     corrupt or foreign."""
     if not path.exists():
         return None
-    wrong = fault(path)
-    if wrong:
+    if wrong := fault(path):
         raise InputError(f"{wrong}; `mtlstudy verify --quarantine` moves it aside")
-    if not (path / "DONE").exists():
-        return None
-    return Run(path, read(path))
+    return Run(path, read(path)) if (path / "DONE").exists() else None
 
 
 def finish(path: Path, record: RunRecord) -> Run:
@@ -226,11 +225,8 @@ def quarantine(path: Path) -> Path:
     """Move a folder to runs/quarantine, losing nothing; returns its new place."""
     place = path.parent / "quarantine"
     place.mkdir(exist_ok=True)
-    target, n = place / path.name, 1
-    while target.exists():
-        target, n = place / f"{path.name}.{n}", n + 1
-    path.rename(target)
-    return target
+    names = chain([path.name], (f"{path.name}.{n}" for n in count(1)))
+    return path.rename(next(place / name for name in names if not (place / name).exists()))
 
 
 def folders() -> list[Path]:
@@ -260,11 +256,16 @@ def provenance(device: str) -> dict[str, str]:
         **packages,
         "device": torch.cuda.get_device_name() if device == "cuda" else "CPU",
         "processor": processor(),
-        "isa": torch.backends.cpu.get_cpu_capability(),
+        "isa": "portable" if is_portable() else torch.backends.cpu.get_cpu_capability(),
         "platform": platform.system(),
         "commit": commit(),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
     }
+
+
+def is_portable() -> bool:
+    """Whether this process computes by `PORTABLE`."""
+    return all(os.environ.get(name) == value for name, value in PORTABLE.items())
 
 
 def processor() -> str:
@@ -292,5 +293,11 @@ def read(path: Path) -> RunRecord:
 
 def changes(record: RunRecord) -> list[str]:
     """Why a run is stale, part by part, one line each; empty for a current one."""
-    today = RunConfig(**{**record["config"], "device": "auto"}).model_dump(mode="json")
-    return identity.changes(record, today)
+    return identity.changes(record, configured(record).model_dump(mode="json"))
+
+
+def configured(record: RunRecord) -> RunConfig:
+    """The configuration of a run, on whatever device there is here; fields that there are no more
+    (see `changes`) left out."""
+    known = {key: value for key, value in record["config"].items() if key in RunConfig.model_fields}
+    return RunConfig(**{**known, "device": "auto"})

@@ -1,7 +1,7 @@
 """What every weighting is: losses (K,) and, where it asks for them, Gramians (B, K, K) → weights.
 
 What a training step has to know of a weighting is declared as attributes; nobody has to guess it.
-All state is in buffers, in `step` and in `extra_state`, so `state_dict` makes a resumed run exact.
+All state is in the `state_dict`, which makes a resumed run exact.
 """
 
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
@@ -69,21 +69,13 @@ class Weighting(nn.Module):
     def after_step(self, losses: Tensor) -> None:
         """The losses (K,) of the last batch after the step; called where `sees_losses_again`."""
 
-    def extra_state(self) -> list[Any]:
-        """State beside buffers, parameters and the count of calls."""
-        return []
-
-    def load_extra_state(self, state: list[Any]) -> None:
-        """Restore it."""
-
     def get_extra_state(self) -> dict[str, Any]:
-        """What torch saves with the buffers and parameters."""
-        return {"step": self.step, "extra": self.extra_state()}
+        """What torch saves with the buffers and parameters; "extra": state that is in neither."""
+        return {"step": self.step, "extra": []}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Restore it."""
         self.step = state["step"]
-        self.load_extra_state(state["extra"])
 
 
 class JacobianWeighting(Weighting):

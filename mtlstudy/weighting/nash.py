@@ -56,9 +56,8 @@ class Nash(GameWeighting):
             solution = self.solve(gramians)
             if bool(solution.solved.all()):
                 return Weights(solution.weights, solution.status)
-        zero = (
-            gramians.diagonal(dim1=-2, dim2=-1).abs() < torch.finfo(gramians.dtype).tiny
-        )  # (B, K)
+        square = gramians.diagonal(dim1=-2, dim2=-1)  # (B, K)
+        zero = square.abs() < torch.finfo(square.dtype).tiny
         # the tasks without gradient leave; the others bargain among themselves
         solution = self.solve(gramians + torch.diag_embed(zero.to(gramians)))
         weights = torch.where(solution.solved[:, None] & ~zero, solution.weights, 0.0)

@@ -32,9 +32,8 @@ class Static(LossWeighting):
         super().__init__(tasks, blocks, options)
         weights = options.weights or (1.0,) * tasks
         if len(weights) != tasks:
-            raise InputError(
-                f"weighting.weights has {len(weights)} numbers; allowed: {tasks}, one a task"
-            )
+            given = f"weighting.weights has {len(weights)} numbers"
+            raise InputError(f"{given}; allowed: {tasks}, one a task")
         self.register_buffer("c", torch.tensor(weights) / sum(weights))
 
     def objective(self, losses: Tensor) -> Tensor:

@@ -1,9 +1,9 @@
-"""The adapters to the library TorchJD, one a kind of weighting: its methods are used, not
-rewritten.
+"""The methods of the library TorchJD, used and not rewritten: an adapter a kind of weighting, then
+the table of the methods.
 
 Source: Quinton & Rey, *Jacobian Descent for Multi-Objective Optimization*, arXiv 2406.16232 (the
-library torchjd); each method's own paper stands in its row of `torchjd_methods`. torchjd is
-imported when such a weighting is made, not before.
+library torchjd); each method's own paper stands in its row. torchjd is imported when such a
+weighting is made, not before.
 
 Methods of torchjd that are not registered, and why:
 
@@ -18,16 +18,17 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from importlib import import_module
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
+from pydantic import Field, create_model
 from torch import Tensor
 
 from mtlstudy.errors import InputError
 from mtlstudy.nash import Status
 from mtlstudy.registry import Options
 from mtlstudy.weighting import base
-from mtlstudy.weighting.base import Weights
+from mtlstudy.weighting.base import Weights, registry
 
 
 class TorchJD(base.Weighting):
@@ -55,6 +56,7 @@ class TorchJD(base.Weighting):
     def __init__(self, tasks: int, blocks: int, options: Any) -> None:
         super().__init__(tasks, blocks, options)
         self.register_buffer("origin", torch.tensor(torch.initial_seed() % 2**31))
+        self.methods = [self.make() for _ in range(blocks)]
 
     def make(self) -> Any:
         """A new object of torchjd; `InputError` where the library, or a solver that it calls, is
@@ -70,15 +72,18 @@ class TorchJD(base.Weighting):
 
     def holders(self) -> list[Any]:
         """The objects that have the attributes `state`."""
-        return [getattr(m, self.holder) if self.holder else m for m in self.methods]
+        return [getattr(m, self.holder, m) for m in self.methods]
 
-    def extra_state(self) -> list[Any]:
-        return [{name: copied(getattr(h, name)) for name in self.state} for h in self.holders()]
+    def get_extra_state(self) -> dict[str, Any]:
+        kept = [{name: deepcopy(getattr(h, name)) for name in self.state} for h in self.holders()]
+        return super().get_extra_state() | {"extra": kept}
 
-    def load_extra_state(self, state: list[Any]) -> None:
-        for holder, values in zip(self.holders(), state, strict=True):
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        super().set_extra_state(state)
+        for holder, values in zip(self.holders(), deepcopy(state["extra"]), strict=False):
             for name, value in values.items():
-                setattr(holder, name, copied(value, self.state_device))
+                moved = isinstance(value, Tensor) and self.state_device
+                setattr(holder, name, value.to(self.state_device) if moved else value)
 
     @contextmanager
     def seeded(self, device: torch.device) -> Iterator[None]:
@@ -102,10 +107,6 @@ class TorchJDGramian(TorchJD, base.GameWeighting):
     Weights that are not finite become 0 (no update) and are reported as NON_FINITE.
     """
 
-    def __init__(self, tasks: int, blocks: int, options: base.GameOptions) -> None:
-        super().__init__(tasks, blocks, options)
-        self.methods = [self.make() for _ in range(blocks)]
-
     def game(self, gramians: Tensor) -> Weights:
         finite = torch.isfinite(gramians).all(-1).all(-1).tolist()
         each = zip(self.methods, gramians, finite, strict=True)
@@ -125,8 +126,7 @@ class TorchJDLoss(TorchJD, base.LossWeighting):
 
     def __init__(self, tasks: int, blocks: int, options: Options) -> None:
         super().__init__(tasks, blocks, options)
-        self.method = self.make()  # a submodule: its parameters are trained with the model's
-        self.methods = [self.method]
+        self.method = self.methods[0]  # a submodule: its parameters are trained with the model's
 
     def forward(self, losses: Tensor, gramians: Tensor | None = None) -> Weights:
         self.step += 1
@@ -141,10 +141,6 @@ class TorchJDLoss(TorchJD, base.LossWeighting):
 class TorchJDJacobian(TorchJD, base.JacobianWeighting):
     """A torchjd aggregator, task gradients J (K, P) → direction d (P,); there are no weights to
     record. A direction that is not finite is handed on as it is."""
-
-    def __init__(self, tasks: int, blocks: int, options: Options) -> None:
-        super().__init__(tasks, blocks, options)
-        self.methods = [self.make()]
 
     def aggregate(self, J: Tensor) -> Tensor:
         with self.seeded(J.device):
@@ -176,9 +172,9 @@ class DWAAdapter(TorchJDLoss):
         return chosen
 
     def objective(self, losses: Tensor) -> Tensor:
-        before = self.extra_state()
+        before = self.get_extra_state()
         value = super().objective(losses)
-        self.load_extra_state(before)  # asked for the objective alone, it takes nothing in
+        self.set_extra_state(before)  # asked for the objective alone, it takes nothing in
         return value
 
 
@@ -190,18 +186,19 @@ class FAMOAdapter(TorchJDLoss):
     def after_step(self, losses: Tensor) -> None:
         self.method.update(losses)
 
-    def extra_state(self) -> list[Any]:
-        adam = self.method._optimizer
-        return [*super().extra_state(), {} if adam is None else deepcopy(adam.state_dict())]
+    def get_extra_state(self) -> dict[str, Any]:
+        state, adam = super().get_extra_state(), self.method._optimizer
+        state["extra"].append({} if adam is None else deepcopy(adam.state_dict()))
+        return state
 
-    def load_extra_state(self, state: list[Any]) -> None:
-        *state, adam = state
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        adam = state["extra"][-1]
         if adam:  # torchjd makes its Adam at the first update; w itself is loaded after this
             ones = torch.ones_like(self.method._w)
             self.method(ones)
             self.method.update(ones)
             self.method._optimizer.load_state_dict(adam)
-        super().load_extra_state(state)
+        super().set_extra_state(state)
 
 
 class PBIAdapter(TorchJDLoss):
@@ -213,10 +210,143 @@ class PBIAdapter(TorchJDLoss):
         return super().objective(losses)
 
 
-def copied(value: Any, device: str | None = None) -> Any:
-    """A copy of a value whose tensors, also those in a list or tuple, share no memory with it."""
-    if isinstance(value, Tensor):
-        return value.to(device=device, copy=True)
-    if isinstance(value, list | tuple):
-        return type(value)(copied(item, device) for item in value)
-    return value
+def option(default: Any, about: str, *choices: Any, **bounds: float) -> tuple[Any, Any]:
+    """A bounded option, or one of `choices`, as pydantic takes it."""
+    kind: Any = Literal[choices] if choices else type(default)
+    field: Any = Field
+    return kind, field(default, description=about, **bounds)
+
+
+def method(
+    name: str,
+    adapter: type[TorchJD],
+    torchjd_class: str,
+    paper: str,
+    about: str,
+    options: dict[str, tuple[Any, Any]] | None = None,
+    **needs: Any,
+) -> None:
+    """Register a method: its name, adapter, class in the library, paper, what it does, options, and
+    what else the adapter has to know of it (see `TorchJD`)."""
+    fields: dict[str, Any] = options or {}
+    needs["Options"] = create_model("Options", __base__=adapter.Options, **fields)
+    needs |= {"torchjd_class": torchjd_class, "paper": paper}
+    needs |= {"__doc__": about, "__module__": __name__}
+    registry.register(name)(type(torchjd_class, (adapter,), needs))
+
+
+def shape(options: dict[str, Any], K: int) -> dict[str, Any]:
+    """The options and the number of tasks."""
+    return {"shape": K, **options}
+
+
+def smoothed(options: dict[str, Any], K: int) -> dict[str, Any]:
+    """The options with the method that they name, with its own defaults."""
+    inner: Any = registry.get(options.pop("of"))
+    return {"weighting": inner(K, 1, inner.Options()).methods[0], **options}
+
+
+# fmt: off
+method("pcgrad", TorchJDGramian, "PCGradWeighting", "Yu et al. 2020, arXiv 2001.06782",
+       "The sum of the task gradients, each projected off those it conflicts with in random order.",
+       random=True)
+method("gradvac", TorchJDGramian, "GradVacWeighting", "Wang et al. 2021, arXiv 2010.05874",
+       "As PCGrad, but towards a running mean of the cosine of each pair in place of 0.",
+       {"beta": option(0.5, "share of the newest cosine in the mean (LibMTL: 0.5)", ge=0, le=1)},
+       state=("_phi_t", "_state_key"), state_device="cpu", random=True)
+method("cagrad", TorchJDGramian, "CAGradWeighting", "Liu et al. 2021, arXiv 2110.14048",
+       "The direction of best worst descent in a ball of radius c‖g₀‖ around the mean gradient "
+       "g₀; a convex program a step. Where Σ_t ‖g_t‖² < 1e-4 torchjd takes the gradients for "
+       "zero, and all weights are 0.",
+       {"c": option(0.4, "radius of the ball, 0 ≤ c < 1 (the paper: 0.4)", ge=0, lt=1)})
+method("mgda", TorchJDGramian, "MGDAWeighting",
+       "Désidéri 2012; Sener & Koltun 2018, arXiv 1810.04650",
+       "The shortest vector in the convex hull of the task gradients, by Frank–Wolfe.",
+       {"epsilon": option(1e-3, "a Frank–Wolfe step below it ends the search", gt=0),
+        "max_iters": option(100, "steps at most (of two tasks the first is exact)", ge=1)})
+method("imtl_g", TorchJDGramian, "IMTLGWeighting",
+       "Liu et al. 2021 (IMTL), ICLR, OpenReview IMPnRXEWpvr",
+       "The direction with the same component along every unit task gradient; weights of sum 1, "
+       "some perhaps negative.")
+method("aligned_mtl", TorchJDGramian, "AlignedMTLWeighting",
+       "Senushkin et al. 2023, arXiv 2305.19000",
+       "The mean of the gradients after J was made orthogonal with equal singular values: the "
+       "nearest system of condition 1.",
+       {"scale_mode": option("min", "the common eigenvalue (the paper: the smallest)",
+                             "min", "median", "rmse")})
+method("fairgrad", FairGradAdapter, "FairGradWeighting", "Ban & Ji 2024, arXiv 2402.15638",
+       "The α-fair sharing of descent, M a = a^(−1/α), by least squares; α = 1 is the game of "
+       "Nash-MTL. Least squares that end early (small gradients) are reported as MAX_ITERATIONS.",
+       {"alpha": option(2.0, "1: proportional, ∞: max–min fairness (authors: 2)", gt=0, le=100)})
+method("upgrad", TorchJDGramian, "UPGradWeighting", "Quinton & Rey 2024, arXiv 2406.16232",
+       "The mean of the task gradients, each projected onto the directions that hurt no task.")
+method("dualproj", TorchJDGramian, "DualProjWeighting",
+       "Lopez-Paz & Ranzato 2017 (GEM), arXiv 1706.08840",
+       "The mean gradient projected onto the directions that hurt no task.")
+method("pcd", TorchJDGramian, "PCDWeighting", "Varam & AlHajri 2026, arXiv 2606.29521",
+       "The direction nearest the gradient of the first task, the primary one, in which all "
+       "others still descend.",
+       {"tau": option(0.02, "share of its own progress granted to a secondary task", ge=0, le=1),
+        "beta": option(0.999, "decay of the running mean of ‖g_t‖²", ge=0, lt=1)},
+       state=("_sq_norm_ema", "_n_steps", "_state_key"), state_device="cpu")
+method("rgw", TorchJDGramian, "RandomWeighting", "Lin et al. 2022 (RGW), arXiv 2111.10603",
+       "Random weights on the gradients of the shared parameters, the softmax of K normal "
+       "numbers, new at every step.",
+       random=True)
+method("cr_mogm", TorchJDGramian, "CRMOGMWeighting", "Zhou et al. 2022 (CR-MOGM), NeurIPS",
+       "The running mean of another method's weights.",
+       {"of": option("mgda", "the method, with its defaults", "mgda", "cagrad", "pcgrad"),
+        "alpha": option(0.9, "share of the old weights (the paper: rising to 1)", ge=0, lt=1)},
+       arguments=smoothed, state=("_lambda",), random=True)
+method("graddrop", TorchJDJacobian, "GradDrop", "Chen et al. 2020, arXiv 2010.06808",
+       "Every parameter follows the tasks of one sign, drawn with the share that this sign has "
+       "in Σ_t |g_t|.",
+       random=True)
+method("config", TorchJDJacobian, "ConFIG", "Liu et al. 2024 (ConFIG), arXiv 2408.11104",
+       "The direction with the same cosine to every task gradient, as long as the sum of the "
+       "gradients' components along it.")
+method("excess_mtl", TorchJDJacobian, "ExcessMTL", "He et al. 2024, arXiv 2402.02009",
+       "Weights grow with a task's estimated excess risk, Σ g² / √(Σ over the steps of g²). Its "
+       "state is as large as J.",
+       {"robust_step_size": option(1.0, "of the exponentiated gradient (LibMTL: 0.01)", gt=0),
+        "n_warmup_steps": option(0, "equal-weight steps that scale the risks (authors: 0)", ge=0)},
+       state=("_weights", "_sq_grad_sum", "_initial_w", "_warmup_w_sum", "_n_steps", "_state_key"),
+       holder="weighting")
+method("uncertainty", TorchJDLoss, "UW", "Kendall et al. 2018 (UW), arXiv 1705.07115",
+       "½ Σ_t (exp(−s_t) L_t + s_t): log-variances s_t, 0 at the start, trained by the model's "
+       "own optimiser. One form for all tasks, as in the later codebases; the paper halves only "
+       "the regression losses.",
+       arguments=shape)
+method("imtl_l", TorchJDLoss, "IMTLL", "Liu et al. 2021 (IMTL), ICLR, OpenReview IMPnRXEWpvr",
+       "Σ_t (exp(s_t) L_t − s_t): log-scales s_t, 0 at the start, trained by the model's own "
+       "optimiser. Twice the objective of `uncertainty` at −s: under an optimiser that does not "
+       "heed the scale of gradients, Adam, they coincide.",
+       arguments=shape)
+method("dwa", DWAAdapter, "DWA", "Liu, Johns & Davison 2019, arXiv 1803.10704",
+       "Σ_t λ_t L_t, λ = K softmax(r / T), r_t the ratio of the mean losses of the last two "
+       "epochs; equal until there are two.",
+       {"temperature": option(2.0, "T (the paper: 2)", gt=0),
+        "epoch": option(25, "steps of an epoch (the paper: a pass over the data)", ge=1)},
+       arguments=lambda options, K: {"temperature": options["temperature"]},
+       state=("_loss_sum", "_n_batches", "_previous_averages"))
+method("rlw", TorchJDLoss, "Random", "Lin et al. 2022 (RLW), arXiv 2111.10603",
+       "Random weights, the softmax of K normal numbers, new at every step.",
+       random=True)
+method("gls", TorchJDLoss, "GeometricMean", "Chennupati et al. 2019 (GLS), arXiv 1904.08492",
+       "The geometric mean of the losses, which must be positive.")
+method("famo", FAMOAdapter, "FAMO", "Liu et al. 2023 (FAMO), arXiv 2306.03792",
+       "c Σ_t z_t log L_t with z = softmax(w): w is trained, by its own Adam, on how far the "
+       "step has brought each loss down.",
+       {"lr": option(0.025, "learning rate of w (the paper: 0.025)", ge=0),
+        "weight_decay": option(1e-3, "of w (the paper's γ: 0.001)", ge=0)},
+       arguments=shape, state=("_prev_losses",))
+method("stch", TorchJDLoss, "STCH", "Lin et al. 2024 (STCH), arXiv 2402.19078",
+       "μ log Σ_t exp(L_t / (K μ)): a smooth maximum of the losses, in which the worst task has "
+       "the most weight.",
+       {"mu": option(0.1, "the smoothing, → 0 for the maximum (the paper: 0.01 to 1)", gt=0)})
+method("pbi", PBIAdapter, "PBI", "Zhang & Li 2007 (MOEA/D), IEEE TEC 11(6)",
+       "The length of L along (1, …, 1) and θ times its distance from there; tasks below the "
+       "mean may have negative weights.",
+       {"theta": option(5.0, "price of the distance (the paper: 5)", ge=0)},
+       arguments=lambda options, K: {"weights": torch.ones(K), **options})
+# fmt: on

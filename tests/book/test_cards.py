@@ -1,6 +1,7 @@
 """Data cards: what a file holds is shown as it is, and never as markup."""
 
 import cards
+import pyarrow as pa
 import pytest
 
 from mtlstudy.data import _hub as hub
@@ -12,9 +13,7 @@ EVIL = "<script>alert(1)</script> | **b** {{ x }} `c` $d$"
 @pytest.fixture
 def evil(monkeypatch):
     """A file whose text tries every markup."""
-    from datasets import Dataset
-
-    table = Dataset.from_dict({"document": [EVIL, "x" * 500], "label": [0, 1]})
+    table = pa.table({"document": [EVIL, "x" * 500], "label": [0, 1]})
     monkeypatch.setattr(hub, "rows", lambda source, split: table)
     return entry("data", "nsmc").sources[0]
 
@@ -27,10 +26,8 @@ def test_examples_are_escaped_and_cut(evil):
 
 
 def test_abusive_comments_are_not_shown(monkeypatch):
-    from datasets import Dataset
-
     table = {"comments": ["abusive", "gentle"], "hate": [0, 2], "bias": [1, 0]}
-    monkeypatch.setattr(hub, "rows", lambda source, split: Dataset.from_dict(table))
+    monkeypatch.setattr(hub, "rows", lambda source, split: pa.table(table))
     text = "\n".join(cards._examples(entry("data", "kor_hate").sources[0]))
     assert "gentle" in text and "abusive" not in text
 

@@ -1,15 +1,17 @@
 """The local Sphinx extension: values into text, escaping, generated parts, Korean search. These
 need no built book."""
 
+import io
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from pages import ROOT
+from sphinx.application import Sphinx
+from sphinx.errors import SphinxError
+from sphinx.util.docutils import docutils_namespace
 
 CONF = """
 import sys
@@ -35,19 +37,22 @@ def build(place: Path, page: str, content: dict[str, Any]) -> tuple[int, str, st
     (source / "book/metadata.yml").write_text(META, encoding="utf-8")
     (source / "conf.py").write_text(CONF.format(ext=str(ROOT / "book/_ext")), encoding="utf-8")
     (source / "index.md").write_text(page, encoding="utf-8")
-    options = ["-q", "-W", "--keep-going", "-b", "html", str(source), str(place / "out")]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    environment.pop("MTLSTUDY_PROFILE", None)
-    environment.pop("MTLSTUDY_BUILD", None)
-    done = subprocess.run(
-        [sys.executable, "-m", "sphinx", *options],
-        cwd=place,
-        capture_output=True,
-        text=True,
-        env=environment,
-    )
+    messages = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, docutils_namespace():
+        patch.chdir(place)
+        for name in ("MTLSTUDY_PROFILE", "MTLSTUDY_BUILD"):
+            patch.delenv(name, raising=False)
+        folders = (source, source, place / "out", place / "doctrees")
+        try:
+            strict = {"warning": messages, "warningiserror": True, "keep_going": True}
+            app = Sphinx(*folders, "html", status=None, **strict)
+            app.build()
+            status = app.statuscode
+        except SphinxError as error:
+            status = 2
+            messages.write(str(error))
     made = place / "out/index.html"
-    return done.returncode, made.read_text(encoding="utf-8") if made.exists() else "", done.stderr
+    return status, made.read_text(encoding="utf-8") if made.exists() else "", messages.getvalue()
 
 
 def test_values_reach_the_text_escaped(tmp_path: Path) -> None:

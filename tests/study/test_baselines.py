@@ -25,10 +25,10 @@ def test_most_frequent_tag_by_hand() -> None:
     train = Sentences([["a", "b", "a"], ["a", "c", "d"]], {"t": [["N", "V", "N"], ["V", "V", ""]]})
     overall, by_word = baselines.frequent(train, "t")
     assert overall == "V" and by_word == {"a": "N", "b": "V", "c": "V"}, "d has no label"
-    words, tags = [["a", "b", "new", "new", "a"]], [["N", "V", "V", "N", "Z"]]
-    known = {"N", "V"}  # Z is unknown to training, and not counted
-    assert baselines.agreement(words, tags, by_word, overall, known) == 3 / 4
-    assert baselines.agreement(words, tags, {}, overall, known) == 2 / 4
+    test = Sentences([["a", "b", "new", "new", "a"]], {"t": [["N", "V", "V", "N", "Z"]]})
+    known = ["N", "V"]  # Z is unknown to training, and not counted
+    assert baselines.agreement(test, "t", by_word, overall, known) == 3 / 4
+    assert baselines.agreement(test, "t", {}, overall, known) == 2 / 4
     tie = Sentences([["a", "a"]], {"t": [["Z", "B"]]})
     assert baselines.frequent(tie, "t") == ("B", {"a": "B"})
 

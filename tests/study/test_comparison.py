@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from synthetic_frames import TASKS, by_method, drift, results
 
-from mtlstudy.errors import InputError
-from mtlstudy.study import claims, compare, comparison, frames, plan
+from mtlstudy.study import claims, comparison, frames, plan
+from mtlstudy.study.format import number
 from mtlstudy.study.words import family, name, word
 
 LOST = [("yeast", "hard+nash", 1)]
@@ -27,12 +27,18 @@ def made(levels, data=("synthetic",), **more):  # type: ignore[no-untyped-def]
     return results("sharings", by_method(levels), data=data, methods=methods, **more)
 
 
+def table(found, label):  # type: ignore[no-untyped-def]
+    """A table of the results by method."""
+    (shown,) = (one.frame for one in comparison.tables(found).tables if one.name == label)
+    return shown.set_index(shown.columns[0])
+
+
 def outcomes(found, kind):  # type: ignore[no-untyped-def]
     return [claim.outcome for claim in found if claim.kind == kind]
 
 
 def test_every_number_by_hand() -> None:
-    table = compare.aggregate(made(HAND)).set_index("method")
+    table = comparison.aggregate(made(HAND)).set_index("method")
     assert list(table.index) == ["single_task+equal", "hard+equal", "sparse+equal"]
     hard, sparse = table.loc["hard+equal"], table.loc["sparse+equal"]
     assert hard["delta_m"] == pytest.approx((20 + 20 - 40) / 3)
@@ -47,12 +53,11 @@ def test_every_number_by_hand() -> None:
 
 def test_a_diverged_run_is_counted_and_leaves_the_mean() -> None:
     found = results(diverged=LOST)
-    row = compare.aggregate(found).set_index(["data", "method"]).loc["yeast", "hard+nash"]
+    row = comparison.aggregate(found).set_index(["data", "method"]).loc["yeast", "hard+nash"]
     assert (row["seeds"], row["left"], row["diverged"]) == (3, 2, 1)
-    declared = compare.declared(found).set_index(["data", "comparison"])
+    declared = comparison.declared(found).set_index(["data", "comparison"])
     assert declared.loc["all", "nash_equal"]["n"] == 5  # six pairs, one diverged
-    shown = comparison.cells(found, "yeast").set_index(word("column.method"))
-    own = shown.loc[name("weighting", "nash")]
+    own = table(found, "tab-weightings-result-yeast").loc[name("weighting", "nash")]
     assert "(2/3)" in own[word("column.delta_m_ci")] and own[word("column.diverged")] == "1"
 
 
@@ -70,7 +75,7 @@ def test_tables_show_every_method_and_every_cell(kind: str) -> None:
 
 def test_refused_families_are_shown_in_their_place_and_with_the_reason() -> None:
     found = results("sharings", refused=REFUSED)
-    shown = comparison.cells(found, "yeast").set_index(word("column.structure"))
+    shown = table(found, "tab-sharings-result-yeast")
     assert list(shown.index) == [family(method) for method in plan.COMPARISONS["sharings"].methods]
     assert word("text.undefined") in list(shown.loc[name("sharing", "hierarchical")])
     (claim,) = comparison.undefined(found)
@@ -85,21 +90,14 @@ def test_missing_data_sets_are_named() -> None:
     assert outcomes(found, "missing") == ["left_out"]
 
 
-def test_unknown_data_and_parts_are_refused() -> None:
-    with pytest.raises(InputError, match="did you mean 'yeast'"):
-        comparison.cells(results(), "yaest")
-    with pytest.raises(InputError, match="part = 'all'"):
-        comparison.cells(results(), "yeast", "all")
-
-
 def test_only_declared_comparisons_and_each_once() -> None:
     levels = {"single_task": [0.5, 0.51], "hard": [0.4, 0.42], "ple": [0.3, 0.33]}
-    declared = compare.declared(made(levels))
+    declared = comparison.declared(made(levels))
     assert declared["comparison"].tolist() == ["hard_single", "best_single", "best_hard"]
     assert set(declared["a"]) == {"hard+equal", "ple+equal"}
     assert set(declared["data"]) == {"synthetic"}
     best = made(levels | {"hard": [0.2, 0.22]})
-    assert compare.declared(best)["comparison"].tolist() == ["hard_single"]
+    assert comparison.declared(best)["comparison"].tolist() == ["hard_single"]
     assert outcomes(comparison.claims(best), "hard_best") == ["hard"]
     assert not outcomes(comparison.claims(made(levels)), "hard_best")
 
@@ -109,29 +107,29 @@ def test_the_best_has_runs_everywhere_and_never_is_the_baseline() -> None:
     refused = [("synthetic", "hierarchical"), ("yeast", "mmoe")]
     found = made(levels, data=("synthetic", "yeast"), refused=refused)
     frame = found.metrics.assign(higher_is_better=False)
-    assert compare.best(frame, "*+equal", "yeast") == "hierarchical+equal"
-    assert compare.best(frame, "*+equal") == compare.best(frame, "hard+*") == "hard+equal"
-    assert compare.best(frame, "nothing*") == ""
+    assert comparison.best(frame, "*+equal", "yeast") == "hierarchical+equal"
+    assert comparison.best(frame, "*+equal") == comparison.best(frame, "hard+*") == "hard+equal"
+    assert comparison.best(frame, "nothing*") == ""
 
 
 def test_best_is_chosen_on_validation_not_on_test() -> None:
     frame = results().metrics
-    before = compare.best(frame, "hard+*", "multi_mnist")
+    before = comparison.best(frame, "hard+*", "multi_mnist")
     static = frame["weighting"] == "static"
     frame.loc[static & (frame["split"] == "test"), "value"] = 0.99
-    assert compare.best(frame, "hard+*", "multi_mnist") == before != "hard+static"
+    assert comparison.best(frame, "hard+*", "multi_mnist") == before != "hard+static"
     frame.loc[static & (frame["split"] == "validation"), "value"] = 0.99
-    assert compare.best(frame, "hard+*", "multi_mnist") == "hard+static"
+    assert comparison.best(frame, "hard+*", "multi_mnist") == "hard+static"
 
 
 def test_outcomes_follow_the_numbers() -> None:
     test = {"n": 8, "difference": 2.0, "low": 1.0, "high": 3.0, "p_holm": 0.02}
     lower = {"difference": -2.0, "low": -3.0, "high": -1.0}
-    assert compare.outcome(test) == "up" and compare.outcome(test | lower) == "down"
-    assert compare.outcome(test | {"p_holm": 0.5}) == "above"
-    assert compare.outcome(test | lower | {"p_holm": 0.5}) == "below"
-    assert compare.outcome(test | {"p_holm": 0.5, "low": -1.0}) == "unclear"
-    assert compare.outcome(test | {"n": 0, "p_holm": math.nan}) == "untested"
+    assert comparison.outcome(test) == "up" and comparison.outcome(test | lower) == "down"
+    assert comparison.outcome(test | {"p_holm": 0.5}) == "above"
+    assert comparison.outcome(test | lower | {"p_holm": 0.5}) == "below"
+    assert comparison.outcome(test | {"p_holm": 0.5, "low": -1.0}) == "unclear"
+    assert comparison.outcome(test | {"n": 0, "p_holm": math.nan}) == "untested"
 
 
 @pytest.mark.parametrize(("better", "outcome"), [(0.1, "up"), (-0.1, "down"), (0.0, "unclear")])
@@ -148,14 +146,14 @@ def test_edges_of_the_candidates_are_counted() -> None:
     final = found.runs
     tuning = final[final["seed"] == 0].assign(role="tune", lr=0.003)
     both = [tuning.assign(lr=lr) for lr in (0.001, 0.01)]
-    assert compare.at_edge(final) == 0  # nothing was tuned
-    assert compare.at_edge(pd.concat([final, *both])) == 0
-    assert compare.at_edge(pd.concat([final, both[0], tuning])) == 16
+    assert comparison.at_edge(final) == 0  # nothing was tuned
+    assert comparison.at_edge(pd.concat([final, *both])) == 0
+    assert comparison.at_edge(pd.concat([final, both[0], tuning])) == 16
 
 
 def test_what_bounds_the_findings() -> None:
     made = results(diverged=LOST), results(seeds=6)
-    few, many = (compare.limits(compare.aggregate(found), found.runs) for found in made)
+    few, many = (comparison.limits(found, comparison.aggregate(found)) for found in made)
     assert (few["level"], few["smallest_p"], few["diverged"]) == ("75", "0.250", "1")
     assert (few["runs"], few["cells"], few["games"]) == ("48", "16", "1,200")
     assert few["interval"] == word("text.interval.range")
@@ -164,11 +162,12 @@ def test_what_bounds_the_findings() -> None:
 
 def test_what_is_cited_is_json_and_the_strings_are_the_numbers() -> None:
     found = results(diverged=LOST)
-    cited, table = comparison.cited(found), compare.aggregate(found)
+    cited, raw = comparison.cited(found), comparison.aggregate(found)
     json.dumps(cited, allow_nan=False)
-    for row in table.to_dict("records"):
-        shown = cited[row["data"]][row["method"]]
-        assert shown["delta_m"].startswith(compare.delta_shown(row))
+    for row in raw.to_dict("records"):
+        shown, base = cited[row["data"]][row["method"]], row["method"] == plan.BASELINE
+        delta = word("text.baseline") if base else number(row["delta_m"], sign=True)
+        assert shown["delta_m"].startswith(delta)
         assert shown["parameters"] == f"{row['parameters']:,.0f}"
     assert set(cited["tests"]) == set(cited["verdict"]) == {"all", "multi_mnist", "yeast"}
     assert set(cited["tests"]["all"]) == {"nash_equal", "nash_equal_norm", "best_single"}
@@ -245,12 +244,14 @@ def test_learned_relations_are_held_against_the_true_groups() -> None:
         for seed in (0, 1)
         for cell in frames.cells({kind: odd, "tasks": tasks, "mask_bits": 12})
     ]
-    found = comparison.recovered(pd.DataFrame(learned)).set_index("sharing")
-    assert set(found["data"]) == {"synthetic"}  # nothing is known of the groups of yeast
-    assert found["inside"].tolist() == [1, 1]
-    assert found["across"].tolist() == pytest.approx([0.2, 0.2])
-    assert found.loc["sparse", "agree"] == 2
-    assert found.loc["soft", "agree"] == 0  # a large distance is far
+    found = {claim.outcome: claim.figures for claim in comparison.relations(pd.DataFrame(learned))}
+    assert len(found) == len(comparison.relations(pd.DataFrame(learned))) == 2
+    known = {figures["data"] for figures in found.values()}
+    assert known == {name("data_short", "synthetic")}  # nothing is known of the groups of yeast
+    assert [figures["inside"] for figures in found.values()] == ["1.000", "1.000"]
+    assert [figures["across"] for figures in found.values()] == ["0.200", "0.200"]
+    assert found["overlap"]["agree"] == found["overlap"]["seeds"] == "2"
+    assert found["distance"]["agree"] == "0"  # a large distance is far
     said = comparison.claims(made(HAND, learned=learned))
     assert set(outcomes(said, "relation")) == {"overlap", "distance"}
     assert outcomes(said, "masks") == ["counted"]

@@ -82,8 +82,8 @@ def test_structures_and_what_they_learned_are_drawn(told: pd.DataFrame) -> None:
 
 
 def test_nothing_to_draw_is_refused(found: Results, told: pd.DataFrame) -> None:
-    with pytest.raises(InputError, match="none of hard\\+equal"):
-        comparison.weights(found, methods=["hard+equal"])
+    with pytest.raises(InputError, match="none of hard\\+equal_norm, hard\\+nash"):
+        comparison.weights(found._replace(weights=found.weights[:0]))
     with pytest.raises(InputError, match="no rows"):
         comparison.conflict(found._replace(runs=found.runs.assign(cosine=np.nan)))
     with pytest.raises(InputError, match="no rows"):
@@ -105,12 +105,13 @@ def test_a_glyph_that_the_font_lacks_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["weightings", "sharings"])
 def test_methods_have_places_names_and_looks_of_their_own(kind: str) -> None:
     methods = list(plan.COMPARISONS[kind].methods)
-    assert style.ordered(methods[::-1]) == methods
+    assert sorted(methods[::-1], key=plan.place) == methods
     named = label if kind == "weightings" else family
-    for distinct in (style.colour, style.marker, named):
-        assert len({distinct(method) for method in methods}) == len(methods)
-    assert style.ordered(["b+c", "a+b", *methods])[-2:] == ["a+b", "b+c"]
-    assert style.colour("mmoe+nash") == style.colour("mmoe+nash") != style.colour("mmoe+equal")
+    colours, markers = zip(*map(style.look, methods), strict=True)
+    for distinct in (colours, markers, map(named, methods)):
+        assert len(set(distinct)) == len(methods)
+    assert sorted(["b+c", "a+b", *methods], key=plan.place)[-2:] == ["a+b", "b+c"]
+    assert style.look("mmoe+nash") == style.look("mmoe+nash") != style.look("mmoe+equal")
 
 
 def test_every_family_that_is_published_is_in_the_plan() -> None:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from synthetic_frames import baselines, nothing, render, results
 
-from mtlstudy.study import claims, compare, korean
+from mtlstudy.study import claims, comparison, korean
 from mtlstudy.study.figures import korean as figures
 from mtlstudy.study.words import load, name, word
 
@@ -30,7 +30,7 @@ def figures_of(found, kind):  # type: ignore[no-untyped-def]
 
 def test_scores_against_baselines() -> None:
     found, simple = results("korean_sentences", value), baselines()
-    table = korean.against(found, simple).set_index("task")
+    table = pd.DataFrame(korean.against(found, simple)).set_index("task")
     assert table.loc["hate", "difference"].mean == pytest.approx(0.51 - 0.55)
     assert table.loc["bias", "difference"].mean == pytest.approx(0.61 - 0.55)
     assert table.loc["hate", "simple"] == "tfidf" and table.loc["similarity", "simple"] == "cosine"
@@ -120,7 +120,11 @@ def test_without_the_data_tables_and_figures_are_empty_and_say_so(
     found = nothing("korean_sentences", [*splits, other])
     absent = word("text.absent")
     simple = baselines()[:0]
-    for table in (korean.scores(found), korean.sanity(found, simple), compare.differences(found)):
+    for table in (
+        korean.scores(found),
+        korean.sanity(found, simple),
+        comparison.differences(found),
+    ):
         assert table.iloc[0, 0] == absent and len(table) == 1
     drawn = [figures.scores(found, simple)]
     drawn += [draw(found) for draw in (figures.curves, figures.confusion, figures.conflict)]

@@ -101,8 +101,7 @@ def test_mean_rank_sums_to_the_same_for_any_values() -> None:
 
 
 def transfer(cells) -> pd.DataFrame:  # type: ignore[no-untyped-def]
-    ends = metrics.negative_transfer(frame(cells, {"m"}), lambda x: (x.min(), x.max()))
-    return ends.set_index("method")
+    return metrics.negative_transfer(frame(cells, {"m"})).set_index("method")
 
 
 def test_negative_transfer_needs_more_than_the_tolerance() -> None:
@@ -155,7 +154,6 @@ def test_bad_arguments_are_refused(small: pd.DataFrame) -> None:
     for call in (
         lambda: metrics.delta_m(small, "task"),
         lambda: metrics.reduction(1, 0),
-        lambda: metrics.negative_transfer(small, lambda x: (0, 0), tolerance=-1),
     ):
         with pytest.raises(InputError):
             call()

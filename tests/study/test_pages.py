@@ -61,7 +61,7 @@ def run(page: str, found: Results, monkeypatch: pytest.MonkeyPatch, build: Path)
             exec(compile(ast.Module([last], []), page, "exec"), scope)
         if "parameters" in cell.metadata.get("tags", []):
             scope |= plan.PARAMETERS.get(page, {})
-    texts = [s._repr_mimebundle_()["text/markdown"] for s in shown if hasattr(s, "plain")]
+    texts = [s._repr_mimebundle_()["text/markdown"] for s in shown if hasattr(s, "markdown")]
     tables = [t.markdown() for s in shown for t in getattr(s, "tables", [])]
     return "\n".join([*texts, *tables]), sum(isinstance(s, Figure) for s in shown)
 

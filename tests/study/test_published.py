@@ -35,6 +35,8 @@ def as_frame(name: str) -> pd.DataFrame:
         task=rows["metric"].map(lambda m: TASKS.get(m, m)),
         higher_is_better=rows["metric"].isin(HIGHER),
         split="test",
+        role="final",
+        status="done",
     )
 
 

@@ -71,11 +71,11 @@ def test_selection_is_on_validation_and_taken_over_where_the_plan_says_so(publis
         next(c for c in plan.cells("quick") if c.method == m)
         for m in ("hard+equal", "hard+uncertainty")
     )
-    resolved = results.resolve(equal, train=False)
+    resolved = results.resolve(equal)
     scores = [tune.score(store.load_run(store.root() / c.run_id)) for c in resolved.tuning]
     assert resolved.tuning[scores.index(max(scores))].lr == resolved.selected["lr"]
-    assert results.resolve(like, train=False).selected == resolved.selected
-    assert results.resolve(like, train=False).tuning == []
+    assert results.resolve(like).selected == resolved.selected
+    assert results.resolve(like).tuning == []
 
 
 def test_what_is_published_is_read_and_nothing_trained(published, trained):

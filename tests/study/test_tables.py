@@ -64,5 +64,5 @@ def test_the_stamp_names_machine_and_versions() -> None:
     said = tables.stamp({"profile": "quick", "seeds": [0, 1, 2], **ORIGIN})
     assert "0, 1, 2" in said.plain and "AVX2" in said.plain and "0123456" in said.plain
     assert said.plain.startswith("*")  # the template is Markdown
-    with pytest.raises(InputError, match="'device' is missing"):
+    with pytest.raises(InputError, match="no figure 'device'"):
         tables.stamp({"profile": "quick", "seeds": []})

@@ -150,6 +150,7 @@ def test_an_unpinned_file_that_is_nowhere_is_named(unpinned):
     assert why == str(error.value)
 
 
+@pytest.mark.slow
 def test_moving_and_commenting_code_changes_nothing(tmp_path):
     """A copy of the package in which a family, a weighting and a data set stand in other files."""
     code = "import mtlstudy as ms; print(ms.__file__, ms.RunConfig(data='diabetes').run_id)"

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 
 from mtlstudy import InputError, RunConfig, fit
 from mtlstudy.training import store
-from mtlstudy.training.parallel import World
+from mtlstudy.training.parallel import columns
 
 NEAR = {"config": 1e-4}  # its pseudo-inverse in float32 enlarges what rounding does
 SMALL = {"data": "synthetic", "steps": 4, "evaluations": 1, "data_options": {"train": 150}}
@@ -81,9 +82,20 @@ for group, configs in json.load(open(folder + "/configs.json")).items():
 
 
 @pytest.fixture(scope="module")
-def together(tmp_path_factory):
-    """Everything that two processes train, started once: a folder of runs a group."""
-    folder = tmp_path_factory.mktemp("together")
+def together(tmp_path_factory, worker_id):
+    """Everything that two processes train, once for all workers of the tests: a folder of runs a
+    group."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "together"
+    folder.mkdir(exist_ok=True)
+    with FileLock(folder / "lock"):
+        if not (folder / "done").exists():
+            train_together(folder)
+            (folder / "done").touch()
+    return folder
+
+
+def train_together(folder):
     groups = {
         "runs": [config(name, processes=2) for name in CASES]
         + [config(name, processes=2, sharded=True) for name in SHARDED]
@@ -102,7 +114,6 @@ def together(tmp_path_factory):
         timeout=300,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    return folder
 
 
 def weights(root, config):
@@ -165,8 +176,8 @@ def test_another_number_of_processes_than_configured_is_refused():
 @pytest.mark.parametrize("size", [1, 2, 3, 5])
 @pytest.mark.parametrize("sizes", [[7], [3, 4], [1, 1, 9], [6, 1, 1]])
 def test_every_column_lies_in_one_block_of_one_process(size, sizes):
-    portions = [World(rank, size).columns(sizes) for rank in range(size)]
-    whole = -(-sum(sizes) // size) * size if size > 1 else sum(sizes)
+    portions = [columns(sizes, rank, size) for rank in range(size)]
+    whole = -(-sum(sizes) // size) * size
     assert all(len(portion) == len(sizes) and min(portion) >= 0 for portion in portions)
-    columns = [sum(column) for column in zip(*portions, strict=True)]
-    assert columns == [*sizes[:-1], sizes[-1] + whole - sum(sizes)]
+    together = [sum(column) for column in zip(*portions, strict=True)]
+    assert together == [*sizes[:-1], sizes[-1] + whole - sum(sizes)]

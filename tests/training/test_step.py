@@ -5,6 +5,7 @@ from functools import cache
 
 import pytest
 import torch
+from torch._functorch import config as functorch
 
 from mtlstudy import InputError, RunConfig, fit, weighting
 from mtlstudy.bench.problems import make
@@ -60,7 +61,9 @@ def test_bfloat16_solves_the_same_game_nearly_and_exactly_in_float64(kind):
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 def test_a_compiled_trunk_takes_the_same_step():
+    before = functorch.donated_buffer
     assert torch.allclose(trained("mlp")[0], trained("mlp", compile=True)[0], atol=1e-5)
+    assert functorch.donated_buffer == before  # torch is left as it was
 
 
 @pytest.mark.parametrize("name", ["nash", "equal", "config"])

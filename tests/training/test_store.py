@@ -49,6 +49,7 @@ def store_with_others():
     return run, [*(root / name / "HEAD" for name in names), root / "0123456789abcdef"]
 
 
+@pytest.mark.slow
 def test_an_empty_variable_never_makes_the_working_directory_the_store(tmp_path):
     """`verify --quarantine` in a checkout moves nothing of it."""
     for name in (".git", "book", "runs/0123456789abcdef"):

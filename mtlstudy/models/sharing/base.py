@@ -7,6 +7,7 @@ of copies a stage), the way of an input through them (`represent`), and which ta
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import torch
@@ -84,8 +85,9 @@ class Sharing(nn.Module):
 
     def usage(self) -> Iterable[Use]:
         """Every parameter but the heads', with the tasks that it serves; uses of one name are one
-        block."""
-        raise NotImplementedError
+        block. If not said, every stage is a block that serves all tasks."""
+        for name, stage in zip(self.stage_names, self.stages, strict=True):
+            yield self.use(name, stage)
 
     @classmethod
     def penalised(cls) -> bool:
@@ -128,10 +130,8 @@ class Sharing(nn.Module):
         return nn.ParameterDict({task: nn.Parameter(row.clone()) for task, row in pairs})
 
     def use(self, block: str, *parts: nn.Module | nn.Parameter, task: str | None = None) -> Use:
-        """A use by all tasks, or by one `task` in a block of its own."""
-        if task is None:
-            return Use(block, self.task_names, parameters(*parts))
-        return Use(f"{block}.{task}", [task], parameters(*parts))
+        """A use by all tasks, or by one `task` alone."""
+        return Use(block, [task] if task else self.task_names, parameters(*parts))
 
     def refuse(self, reason: str) -> InputError:
         """The `InputError` for a combination that makes no sense."""
@@ -159,44 +159,37 @@ class Sharing(nn.Module):
 class Partitioned(Sharing):
     """A family in which a stage has one copy for each coalition of tasks, and nothing else."""
 
-    def partition(self, backbone: Backbone) -> list[list[list[str]]]:
-        """For each stage the coalitions, lists of task names that together are all tasks; every
-        task by itself if not said."""
+    def partition(self, backbone: Backbone) -> list[dict[str, list[str]]]:
+        """For each stage the name of every copy ("shared" where all tasks use it) → its coalition;
+        every task by itself if not said."""
         return [singletons(self.task_names) for _ in backbone.stages]
 
     def build(self, backbone: Backbone) -> None:
         self.partitions = self.partition(backbone)
-        pairs = zip(backbone.stages, self.partitions, strict=True)
         self.stages = nn.ModuleList(
-            nn.ModuleDict({self.key(c): stage.build() for c in coalitions})
-            for stage, coalitions in pairs
+            nn.ModuleDict({copy: stage.build() for copy in coalitions})
+            for stage, coalitions in zip(backbone.stages, self.partitions, strict=True)
         )
 
-    def key(self, coalition: Sequence[str]) -> str:
-        """The name of a coalition's copy."""
-        everyone = 1 < len(coalition) == len(self.task_names)
-        return "shared" if everyone else "+".join(sorted(coalition))
-
     def represent(self, x: Tensor, tasks: Sequence[str]) -> dict[str, Tensor]:
-        activations: dict[tuple[str, ...], Tensor] = {(): x}  # path of copies → activation
+        activations: dict[tuple[str, ...], Tensor] = {(): x}  # path of copies → activation (N, …)
         z = {}
         for task in tasks:
             path: tuple[str, ...] = ()
             for stage, coalitions in zip(self.stages, self.partitions, strict=True):
-                h, key = activations[path], next(self.key(c) for c in coalitions if task in c)
-                path = (*path, key)
+                h, copy = activations[path], next(c for c in coalitions if task in coalitions[c])
+                path = (*path, copy)
                 if path not in activations:  # tasks share what they can
-                    activations[path] = stage[key](h)
+                    activations[path] = stage[copy](h)
             z[task] = activations[path]
         return z
 
     def usage(self) -> Iterable[Use]:
         levels = zip(self.stage_names, self.stages, self.partitions, strict=True)
         for name, stage, coalitions in levels:
-            for c in coalitions:
-                key = self.key(c)
-                block = name if key == "shared" else f"{name}.{key}"
-                yield Use(block, sorted(c), parameters(stage[key]))
+            for copy, tasks in coalitions.items():
+                block = name if copy == "shared" else f"{name}.{copy}"
+                yield Use(block, sorted(tasks), parameters(stage[copy]))
 
 
 class Problem(Protocol):
@@ -217,15 +210,15 @@ class Problem(Protocol):
 registry: Registry[type[Sharing]] = Registry("sharing")
 
 
-def singletons(tasks: Sequence[str]) -> list[list[str]]:
-    """The partition in which every task is by itself."""
-    return [[task] for task in tasks]
+def singletons(tasks: Sequence[str]) -> dict[str, list[str]]:
+    """Every task by itself."""
+    return {task: [task] for task in tasks}
 
 
 def parameters(*parts: nn.Module | nn.Parameter) -> list[nn.Parameter]:
     """The parameters of some modules, and parameters themselves, in order."""
-    each = [[p] if isinstance(p, nn.Parameter) else list(p.parameters()) for p in parts]
-    return [p for group in each for p in group]
+    each = ([p] if isinstance(p, nn.Parameter) else p.parameters() for p in parts)
+    return list(chain.from_iterable(each))
 
 
 def matrices(module: nn.Module) -> dict[str, nn.Parameter]:
@@ -237,8 +230,7 @@ def matrices(module: nn.Module) -> dict[str, nn.Parameter]:
 def mixture(scores: Tensor, f: Tensor) -> Tensor:
     """Σ_e softmax(scores)_e f_e for every example: scores (N, E), f (N, E, …) → (N, …)."""
     weights = scores.softmax(-1)
-    out: Tensor = (weights.view(*weights.shape, *[1] * (f.ndim - 2)) * f).sum(1)
-    return out
+    return (weights.view(*weights.shape, *[1] * (f.ndim - 2)) * f).sum(1)
 
 
 def mix(alpha: Tensor, f: Tensor) -> Tensor:

@@ -1,13 +1,12 @@
 """Cross-stitch networks: K trunks whose activations a learned matrix mixes after every stage.
 
-Source: Misra, Shrivastava, Gupta & Hebert, *Cross-Stitch Networks for Multi-Task Learning*, CVPR
-2016, arXiv 1604.03539.
+Source: Misra, Shrivastava, Gupta & Hebert, CVPR 2016, arXiv 1604.03539.
 
     h_t^l = Σ_s α_ts^l f_s^l(h_s^{l−1})                    α^l (K, K), one a stage
 
-What differs from the paper: the trunks start from scratch, not from trained single-task networks,
-and α is trained at the rate of the other weights, not at one 100 to 1,000 times larger. With α = I
-it is single-task learning.
+f_s^l: task s's stage l. With α = I it is single-task learning. What differs from the paper: the
+trunks start from scratch, not from trained single-task networks, and α is trained at the rate of
+the other weights, not at one 100 to 1,000 times larger.
 """
 
 from collections.abc import Iterable, Sequence
@@ -47,15 +46,14 @@ class CrossStitch(Sharing):
         for l, (stage, alpha) in enumerate(zip(self.stages, self.alpha, strict=True), 1):
             f = torch.stack([stage[task](h[task]) for task in self.task_names])  # (K, N, …)
             mixed = tasks if l == len(self.stages) else self.task_names
-            h = {task: mix(alpha[task], f) for task in mixed}
+            h = {task: mix(alpha[task], f) for task in mixed}  # each (N, …)
         return h
 
     def usage(self) -> Iterable[Use]:
-        levels = zip(self.stage_names, self.stages, self.alpha, strict=True)
-        for l, (name, stage, alpha) in enumerate(levels, 1):
-            yield self.use(name, stage)
+        yield from super().usage()
+        for name, alpha in zip(self.stage_names, self.alpha, strict=True):
             for t in self.task_names:
-                yield self.use(name, alpha[t], task=t if l == len(self.stages) else None)
+                yield self.use(name, alpha[t], task=t if alpha is self.alpha[-1] else None)
 
     def learned(self, inputs: Inputs) -> dict[str, Any]:
         """α of every stage."""

@@ -1,9 +1,8 @@
 """Hierarchical sharing: every task is read out at its own depth, and higher tasks see what lower
 ones are read from.
 
-Source: Søgaard & Goldberg, *Deep multi-task learning with low level tasks supervised at lower
-layers*, ACL 2016, doi 10.18653/v1/P16-2038; Sanh, Wolf & Ruder, *A Hierarchical Multi-task
-Approach*, AAAI 2019, arXiv 1811.06031.
+Sources: Søgaard & Goldberg, ACL 2016, doi 10.18653/v1/P16-2038; Sanh, Wolf & Ruder, AAAI 2019,
+arXiv 1811.06031.
 
     z_t = read_t(f_{l_t} ∘ … ∘ f_1(x)) + Σ_{s: l_s < l_t} A_st z_s    l_t: depth, A_st (d, d)
 
@@ -51,9 +50,8 @@ class Hierarchical(Sharing):
         reads = {t: used[self.depth[t] - 1].readout() for t in self.task_names}
         self.reads, self.shortcuts = nn.ModuleDict(reads), nn.ModuleDict()
         for t in self.task_names:
-            if lower := self.lower(t):
-                maps = {s: nn.Linear(d, d, bias=False) for s in lower}
-                self.shortcuts[t] = nn.ModuleDict(maps)
+            maps = {s: nn.Linear(d, d, bias=False) for s in self.lower(t)}
+            self.shortcuts[t] = nn.ModuleDict(maps)
 
     def depths(self, backbone: Backbone) -> dict[str, int]:
         """Each task's depth, 1 to L."""
@@ -73,29 +71,26 @@ class Hierarchical(Sharing):
 
     def lower(self, task: str) -> list[str]:
         """The tasks that this one sees."""
-        lower = [s for s in self.task_names if self.depth[s] < self.depth[task]]
-        return lower if self.options.shortcut else []
+        depth, names = self.depth, self.task_names if self.options.shortcut else []
+        return [s for s in names if depth[s] < depth[task]]
 
     def represent(self, x: Tensor, tasks: Sequence[str]) -> dict[str, Tensor]:
         needed = {s for t in tasks for s in [t, *self.lower(t)]}
-        z: dict[str, Tensor] = {}
-        h = x
+        h, z = x, dict[str, Tensor]()
         for l, stage in enumerate(self.stages[: max(self.depth[t] for t in tasks)], 1):
             h = stage["shared"](h)
-            level = {t: self.reads[t](h) for t in sorted(needed) if self.depth[t] == l}
-            for t in level:
+            for t in sorted(t for t in needed if self.depth[t] == l):
+                z[t] = self.reads[t](h)  # (N, d)
                 for s in self.lower(t):
-                    level[t] = level[t] + self.shortcuts[t][s](z[s])
-            z |= level
+                    z[t] = z[t] + self.shortcuts[t][s](z[s])
         return {t: z[t] for t in tasks}
 
     def usage(self) -> Iterable[Use]:
         for l, (name, stage) in enumerate(zip(self.stage_names, self.stages, strict=True), 1):
             yield Use(name, [t for t in self.task_names if self.depth[t] >= l], parameters(stage))
         for t in self.task_names:
-            higher = [u for u in self.task_names if t in self.lower(u)]
-            maps = [self.shortcuts[t]] if t in self.shortcuts else []
-            yield Use(f"read.{t}", sorted([t, *higher]), parameters(self.reads[t], *maps))
+            seen_by = [u for u in self.task_names if u == t or t in self.lower(u)]
+            yield Use(f"read.{t}", seen_by, parameters(self.reads[t], self.shortcuts[t]))
 
     def learned(self, inputs: Inputs) -> dict[str, Any]:
         """Depth of every task."""

@@ -1,8 +1,7 @@
 """Multi-gate mixture of experts: E trunks serve all tasks, and each task has a gate that mixes them
 for every example.
 
-Source: Ma, Zhao, Yi, Chen, Hong & Chi, *Modeling Task Relationships in Multi-task Learning with
-Multi-gate Mixture-of-Experts*, KDD 2018, doi 10.1145/3219819.3220007.
+Source: Ma, Zhao, Yi, Chen, Hong & Chi, KDD 2018, doi 10.1145/3219819.3220007.
 
     z_t = Σ_e softmax(A_t v(x))_e f_e(x)      f_e: expert e, a whole trunk; A_t (E, |v|)
 
@@ -53,8 +52,7 @@ class MMoE(Sharing):
         return {task: mixture(self.gates[task](x), f) for task in tasks}
 
     def usage(self) -> Iterable[Use]:
-        for name, stage in zip(self.stage_names, self.stages, strict=True):
-            yield self.use(name, stage)
+        yield from super().usage()
         for task in self.task_names:
             yield self.use("gate", self.gates[task], task=task)
 

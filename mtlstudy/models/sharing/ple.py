@@ -1,8 +1,7 @@
 """Progressive layered extraction: at every stage shared experts and experts of each task, mixed by
 gates.
 
-Source: Tang, Liu, Zhao & Gong, *Progressive Layered Extraction (PLE)*, RecSys 2020, doi
-10.1145/3383313.3412236.
+Source: Tang, Liu, Zhao & Gong, RecSys 2020, doi 10.1145/3383313.3412236.
 
     h_t^l = Σ_{e ∈ own(t) ∪ shared} softmax(A_t^l v_t)_e f_e^l    a task's gate: own, shared experts
     h_0^l = Σ_{e ∈ all} softmax(A_0^l v_0)_e f_e^l                the shared gate: all experts
@@ -68,7 +67,7 @@ class PLE(Sharing):
         for l, (stage, gates) in enumerate(zip(self.stages, self.gates, strict=True), 1):
             mixed = tasks if l == len(self.stages) else list(h)
             groups = dict.fromkeys([*mixed, SHARED])
-            f = {e: stage[e](h[g]) for g in groups for e in self.experts[g]}
+            f = {e: stage[e](h[g]) for g in groups for e in self.experts[g]}  # each (N, …)
             v = {g: h[g] if l == 1 else mean_pool(h[g]) for g in mixed}
             stacked = {g: torch.stack([f[e] for e in self.inputs_of_gate(g)], 1) for g in mixed}
             h = {g: mixture(gates[g](v[g]), stacked[g]) for g in mixed}

@@ -1,8 +1,7 @@
 """Sluice networks: cross-stitch over subspaces of the stages, and a learned mixture of the stages
 for each task.
 
-Source: Ruder, Bingel, Augenstein & Søgaard, *Latent Multi-Task Architecture Learning*, AAAI 2019,
-arXiv 1705.08142.
+Source: Ruder, Bingel, Augenstein & Søgaard, AAAI 2019, arXiv 1705.08142.
 
     [h_t1^l … h_tG^l] = α_t^l [f_1^l]_1 … [f_K^l]_G   α_t^l (G, K·G): subspaces mixed across tasks
     z_t = Σ_l β_tl read_l(h_t^l)                      β_t (L): mixture of the stages
@@ -24,8 +23,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mtlstudy.models.backbones import Backbone
-from mtlstudy.models.layers import feature_axis
-from mtlstudy.models.sharing.base import Sharing, Use, matrices, mix, near_identity, registry
+from mtlstudy.models.sharing.base import Sharing, Use, mix, near_identity, registry
 from mtlstudy.models.tasks import Inputs
 from mtlstudy.registry import Options as NoOptions
 
@@ -68,7 +66,7 @@ class Sluice(Sharing):
         levels = zip(self.stages, self.alpha, self.reads, strict=True)
         for l, (stage, alpha, reads) in enumerate(levels):
             f = [stage[task](h[task]) for task in names]
-            axis = feature_axis(f[0])
+            axis = 1 if f[0].ndim == 4 else -1  # of the features: (N, C, H, W) or (N, …, d)
             parts = torch.stack([part for out in f for part in out.chunk(G, axis)])  # (K·G, N, …)
             for task in tasks if l == len(self.stages) - 1 else names:
                 h[task] = torch.cat(mix(alpha[task], parts).unbind(), axis)
@@ -82,36 +80,29 @@ class Sluice(Sharing):
         for stage, width in zip(self.stages, self.widths, strict=True):
             for copy in stage.values():
                 rows = feature_rows(copy, width)
-                if rows is not None:
-                    pairs = combinations(rows.chunk(G), 2)
-                    terms += [(a @ b.mT).square().sum() for a, b in pairs]
+                pairs = combinations(rows.chunk(G), 2) if rows is not None else ()
+                terms += [(a @ b.mT).square().sum() for a, b in pairs]  # a, b (width / G, …)
         return gamma * torch.stack(terms).sum() if terms and gamma else None
 
     def usage(self) -> Iterable[Use]:
-        levels = zip(self.stage_names, self.stages, self.alpha, strict=True)
-        for l, (name, stage, alpha) in enumerate(levels, 1):
-            yield self.use(name, stage)
+        yield from super().usage()
+        for name, alpha in zip(self.stage_names, self.alpha, strict=True):
             for t in self.task_names:
-                yield self.use(name, alpha[t], task=t if l == len(self.stages) else None)
+                yield self.use(name, alpha[t], task=t if alpha is self.alpha[-1] else None)
         for t in self.task_names:
             yield self.use("read", self.beta[t], *(reads[t] for reads in self.reads), task=t)
 
     def learned(self, inputs: Inputs) -> dict[str, Any]:
         """α and β."""
         names, stages = self.task_names, self.stage_names
-        rows = [torch.cat([row[t] for t in names]).tolist() for row in self.alpha]
-        alpha, beta = (
-            dict(zip(stages, rows, strict=True)),
-            {t: self.beta[t].tolist() for t in names},
-        )
-        return {"alpha": alpha, "beta": beta, "stages": stages, "tasks": names}
+        rows = [torch.cat([row[t] for t in names]).tolist() for row in self.alpha]  # (K·G, K·G)
+        found = {"alpha": dict(zip(stages, rows, strict=True)), "stages": stages, "tasks": names}
+        return {**found, "beta": {t: self.beta[t].tolist() for t in names}}
 
 
 def feature_rows(stage: nn.Module, width: int) -> Tensor | None:
     """The stage's last weight matrix with a row a feature (width, …); None where it has none, as an
     embedding."""
-    for module in reversed(list(stage.modules())):
-        for weight in matrices(module).values() if not list(module.children()) else ():
-            if weight.shape[0] == width and not isinstance(module, nn.Embedding):
-                return weight.flatten(1)
-    return None
+    owners = (m for m in reversed(list(stage.modules())) if not isinstance(m, nn.Embedding))
+    weights = (p for m in owners for p in m.parameters(recurse=False) if p.ndim > 1)
+    return next((p.flatten(1) for p in weights if len(p) == width), None)

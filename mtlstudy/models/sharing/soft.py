@@ -1,8 +1,7 @@
 """Soft parameter sharing: every task has a trunk of its own, and a penalty draws the trunks
 together.
 
-Source: Duong et al., *Low Resource Dependency Parsing*, ACL 2015, doi 10.3115/v1/P15-2139 (L2);
-Ruder 2017, arXiv 1706.05098.
+Sources: Duong et al., ACL 2015, doi 10.3115/v1/P15-2139 (L2); Ruder 2017, arXiv 1706.05098.
 
     Σ_t L_t + λ Σ_{s<t} Σ_l ‖θ_s^l − θ_t^l‖²   ("l2")   or with ‖·‖₁ ("l1")
 
@@ -58,6 +57,6 @@ class Soft(Partitioned):
 
     def learned(self, inputs: Inputs) -> dict[str, Any]:
         """Distances between the trunks, as a share of their mean length."""
-        trunks = torch.stack(self.trunks())
+        trunks = torch.stack(self.trunks())  # (K, P)
         distance = torch.cdist(trunks, trunks) / trunks.norm(dim=1).mean()
         return {"distance": distance.tolist(), "tasks": self.task_names}

@@ -1,21 +1,19 @@
 """Sparse sharing: one trunk, and for each task a binary mask of the weights it uses, found by
 iterative magnitude pruning.
 
-Source: Sun, Shao, Li, Liu, Yan, Qiu & Huang, *Learning Sparse Sharing Architectures for Multiple
-Tasks*, AAAI 2020, arXiv 1911.05034.
+Source: Sun, Shao, Li, Liu, Yan, Qiu & Huang, AAAI 2020, arXiv 1911.05034.
 
     ŷ_t = h_t(f(x; θ ⊙ m_t)),   m_t ∈ {0, 1}^P
 
-Search, for each task from the same θ₀: train by itself, prune the smallest weights of every stage,
-go back to θ₀; after R rounds the density ρ is left (a round keeps ρ^(1/R)). Then all tasks are
-trained together from θ₀, each through its mask. Density 1 is hard sharing. Biases and norms are not
-pruned. Every stage keeps the same share: embeddings start ten times larger than convolutions, and
-one threshold for all stages would prune the latter away. What differs from the paper: the density
-is an option and the last round's mask is taken; there the round is chosen on validation, and a
-multi-task warm-up may come first.
+Search, for each task from the same θ₀: train by itself, prune the smallest weights of every stage
+(not biases and norms), go back to θ₀; after R rounds the density ρ is left (a round keeps ρ^(1/R)).
+Then all tasks are trained together from θ₀. Density 1 is hard sharing. Every stage keeps the same
+share: embeddings start ten times larger than convolutions, which one threshold would prune away.
+What differs from the paper: the density is an option and the last round's mask is taken; there the
+round is chosen on validation, and a multi-task warm-up may come first.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
 import torch
@@ -24,15 +22,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from mtlstudy.models.backbones import Backbone
-from mtlstudy.models.sharing.base import (
-    Partitioned,
-    Problem,
-    Sharing,
-    State,
-    Use,
-    matrices,
-    registry,
-)
+from mtlstudy.models.sharing.base import Partitioned, Problem, Sharing, State, matrices, registry
 from mtlstudy.models.tasks import Inputs
 from mtlstudy.registry import Options as NoOptions
 
@@ -66,17 +56,22 @@ class Sparse(Sharing):
             for name, p in matrices(stage).items():
                 dense = torch.ones_like(p, dtype=torch.bool)
                 masks = [found["masks"][t][l][name] if found else dense for t in self.task_names]
-                for task, mask in zip(self.task_names, masks, strict=True):
-                    self.register_buffer(buffer_name(task, l, name), mask.clone())
-                p.data *= torch.stack(masks).any(0)  # what no task uses is zero, and stays so
+                mask = torch.stack(masks)  # (K, …)
+                self.register_buffer(f"mask {l} {name}".replace(".", "/"), mask)
+                p.data *= mask.any(0)  # what no task uses is zero, and stays so
 
     def trunk(self) -> list[nn.Module]:
         """The shared stages."""
         return [stage["shared"] for stage in self.stages]
 
+    def masks(self) -> list[Tensor]:
+        """The masks (K, …) of every weight."""
+        return list(self.buffers(recurse=False))
+
     def mask(self, task: str, l: int, weight: str) -> Tensor:
         """The mask of one weight of stage l for one task."""
-        return self.get_buffer(buffer_name(task, l, weight))
+        masks = self.get_buffer(f"mask {l} {weight}".replace(".", "/"))
+        return masks[self.task_names.index(task)]
 
     def represent(self, x: Tensor, tasks: Sequence[str]) -> dict[str, Tensor]:
         z = {}
@@ -88,23 +83,9 @@ class Sparse(Sharing):
             z[task] = h
         return z
 
-    def usage(self) -> Iterable[Use]:
-        for name, stage in zip(self.stage_names, self.trunk(), strict=True):
-            yield self.use(name, stage)
-
     def parameter_count(self) -> int:
-        """Weights that at least one task uses, biases and heads; the masks take `mask_bits` bits
-        besides."""
+        """Weights that at least one task uses, biases and heads; the masks are not among them."""
         return super().parameter_count() - int(sum((~m.any(0)).sum() for m in self.masks()))
-
-    def mask_bits(self) -> int:
-        """Bits of all masks."""
-        return sum(m.numel() for m in self.masks())
-
-    def masks(self) -> list[Tensor]:
-        """The masks (K, …) of every weight."""
-        weights = [(l, name) for l, stage in enumerate(self.trunk()) for name in matrices(stage)]
-        return [torch.stack([self.mask(t, *weight) for t in self.task_names]) for weight in weights]
 
     @classmethod
     def search(cls, problem: Problem, options: Any, found: State) -> Iterator[State]:
@@ -130,12 +111,12 @@ class Sparse(Sharing):
         """Density of every task's mask, overlap between tasks (intersection over union), bits of
         the masks."""
         m = torch.cat([mask.flatten(1) for mask in self.masks()], 1).double()  # (K, P)
-        both = m @ m.mT
+        both = m @ m.mT  # (K, K)
         size = both.diagonal()
-        overlap = both / (size[:, None] + size[None, :] - both).clamp_min(1)
+        overlap = both / (size[:, None] + size - both).clamp_min(1)
         density = dict(zip(self.task_names, m.mean(1).tolist(), strict=True))
         found = {"density": density, "overlap": overlap.tolist(), "tasks": self.task_names}
-        return {**found, "mask_bits": self.mask_bits()}
+        return {**found, "mask_bits": m.numel()}
 
 
 class Pruned(Partitioned):
@@ -163,8 +144,3 @@ class Pruned(Partitioned):
             least = left.sort(descending=True).values[max(1, round(keep * len(left))) - 1]
             masks.append({name: mask[name] & (size[name] >= least) for name in size})
         return masks
-
-
-def buffer_name(task: str, l: int, weight: str) -> str:
-    """The buffer that holds the mask of one weight of stage l for one task."""
-    return f"mask/{task}/{l}/{weight}".replace(".", "/")

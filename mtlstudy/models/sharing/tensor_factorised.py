@@ -1,8 +1,7 @@
 """Deep multi-task representation learning by tensor factorisation: the stacked weights are a
 product that is learned as such.
 
-Source: Yang & Hospedales, *Deep Multi-Task Representation Learning: A Tensor Factorisation
-Approach*, ICLR 2017, arXiv 1605.06391.
+Source: Yang & Hospedales, ICLR 2017, arXiv 1605.06391.
 
     laf:     W_t = L s_t                               L (∏D, r), s_t (r)
     tucker:  W_t = S ×_1 U_1 … ×_n U_n ×_{n+1} u_t     S (r_1, …, r_n, r), U_i (D_i, r_i), u_t (r)
@@ -50,12 +49,12 @@ class TensorFactorised(Sharing):
             by_task = [matrices(stage[task]) for task in self.task_names]
             factors = nn.ModuleDict()
             for name in by_task[0]:
-                W = torch.stack([weights[name].detach() for weights in by_task], -1)
+                W = torch.stack([weights[name].detach() for weights in by_task], -1)  # (D_1, …, K)
                 form = FORMS[self.options.form]
                 factors[name.replace(".", "/")] = form(W, self.options.rank, self.task_names)
-            for task, weights in zip(self.task_names, by_task, strict=True):
-                for name in weights:
-                    replace_by_buffer(stage[task], name)
+                path, _, leaf = name.rpartition(".")
+                for copy in stage.values():  # its own weight is gone: it is composed at each call
+                    setattr(copy.get_submodule(path), leaf, None)
             self.factors.append(factors)
 
     def represent(self, x: Tensor, tasks: Sequence[str]) -> dict[str, Tensor]:
@@ -70,56 +69,44 @@ class TensorFactorised(Sharing):
 
     def usage(self) -> Iterable[Use]:
         for name, stage, factors in zip(self.stage_names, self.stages, self.factors, strict=True):
-            for factor in factors.values():
-                yield self.use(name, *factor.shared)
-                yield from (self.use(name, factor.own[t], task=t) for t in self.task_names)
+            for W in factors.values():
+                yield self.use(name, *W.shared)
+                yield from (self.use(name, W.own[t], task=t) for t in self.task_names)
             yield from (self.use(name, stage[t], task=t) for t in self.task_names)
 
     def learned(self, inputs: Inputs) -> dict[str, Any]:
         """Singular values of every stacked weight (∏D, K), as shares of the largest."""
         values = {}
         for name, factors in zip(self.stage_names, self.factors, strict=True):
-            for weight, factor in factors.items():
-                stacked = torch.stack([factor(task) for task in self.task_names], -1)
-                key = f"{name}.{weight.replace('/', '.')}"
-                values[key] = relative_singular_values(stacked)
+            for weight, W in factors.items():
+                stacked = torch.stack([W(task) for task in self.task_names], -1)
+                values[f"{name}.{weight.replace('/', '.')}"] = relative_singular_values(stacked)
         return {"singular_values": values}
 
 
 class Factors(nn.Module):
-    """`shared` factors and a vector a task; calling it composes a task's weight (D_1, …, D_n)."""
+    """`shared` factors and a vector a task, which start from W (D_1, …, D_n, K); calling it
+    composes a task's weight (D_1, …, D_n)."""
 
     def __init__(self, W: Tensor, rank: float, tasks: Sequence[str]) -> None:
-        """W (D_1, …, D_n, K): what the factors start from."""
         super().__init__()
         self.shape = W.shape[:-1]
         shared, vectors = self.split(W, rank)
         self.shared = nn.ParameterList(nn.Parameter(part.contiguous()) for part in shared)
-        rows = zip(tasks, vectors, strict=True)
-        self.own = nn.ParameterDict({task: nn.Parameter(v.contiguous()) for task, v in rows})
+        pairs = zip(tasks, vectors, strict=True)
+        self.own = nn.ParameterDict({task: nn.Parameter(v.contiguous()) for task, v in pairs})
 
     def split(self, W: Tensor, rank: float) -> tuple[list[Tensor], Tensor]:
         """Shared factors, and the tasks' vectors (K, r)."""
         raise NotImplementedError
 
 
-class LAF(Factors):
-    """Last axis flattened."""
-
-    def split(self, W: Tensor, rank: float) -> tuple[list[Tensor], Tensor]:
-        L, S = factor(W.reshape(-1, W.shape[-1]), rank)
-        return [L], S.mT
-
-    def forward(self, task: str) -> Tensor:
-        W: Tensor = self.shared[0] @ self.own[task]
-        return W.view(self.shape)
-
-
 class Tucker(Factors):
     """A core and one factor an axis (higher-order SVD)."""
 
     def split(self, W: Tensor, rank: float) -> tuple[list[Tensor], Tensor]:
-        U = [basis(W.movedim(i, 0).reshape(size, -1), rank) for i, size in enumerate(W.shape)]
+        unfolded = [W.movedim(i, 0).reshape(size, -1) for i, size in enumerate(W.shape)]
+        U = [truncated_svd(A, rank)[0] for A in unfolded]  # (D_i, r_i), the last one (K, r)
         core = W
         for u in U:  # contracting the first axis each time leaves the ranks in order
             core = torch.tensordot(core, u, dims=([0], [0]))
@@ -127,7 +114,7 @@ class Tucker(Factors):
 
     def forward(self, task: str) -> Tensor:
         core, *U = self.shared
-        W: Tensor = core @ self.own[task]
+        W: Tensor = core @ self.own[task]  # (r_1, …, r_n)
         for u in U:
             W = torch.tensordot(W, u.to(W.dtype), dims=([0], [1]))  # autocast lowers one of them
         return W
@@ -139,40 +126,31 @@ class TensorTrain(Factors):
     def split(self, W: Tensor, rank: float) -> tuple[list[Tensor], Tensor]:
         cores, rest = [], W.reshape(1, -1)
         for size in W.shape[:-1]:
-            left, rest = factor(rest.reshape(rest.shape[0] * size, -1), rank)
-            cores.append(left.reshape(-1, size, left.shape[-1]))
+            U, s, V = truncated_svd(rest.reshape(len(rest) * size, -1), rank)
+            root = s.sqrt()  # the singular values are shared evenly
+            cores.append((U * root).reshape(-1, size, len(s)))  # (r_{i−1}, D_i, r_i)
+            rest = root[:, None] * V
         return cores, rest.mT
 
     def forward(self, task: str) -> Tensor:
-        W: Tensor = torch.ones(1, 1, device=self.shared[0].device)
-        for core in self.shared:
+        (W,), *cores = self.shared  # W (D_1, r_1)
+        for core in cores:
             W = torch.tensordot(W, core.to(W.dtype), dims=1).reshape(-1, core.shape[-1])
-        out: Tensor = W @ self.own[task]
-        return out.view(self.shape)
+        return torch.matmul(W, self.own[task]).view(self.shape)
+
+
+class LAF(TensorTrain):
+    """Last axis flattened: the train of the matrix (∏D, K), whose one core is L."""
+
+    def split(self, W: Tensor, rank: float) -> tuple[list[Tensor], Tensor]:
+        return super().split(W.reshape(-1, W.shape[-1]), rank)
 
 
 FORMS = {"laf": LAF, "tucker": Tucker, "tt": TensorTrain}
 
 
-def factor(A: Tensor, rank: float) -> tuple[Tensor, Tensor]:
-    """A ≈ L R with the best L (m, r), R (r, n), r a share of the full rank, the singular values
-    shared evenly."""
+def truncated_svd(A: Tensor, rank: float) -> tuple[Tensor, Tensor, Tensor]:
+    """A ≈ U diag(s) V, best with U (m, r), s (r), V (r, n), r a share of the full rank."""
     U, s, V = torch.linalg.svd(A, full_matrices=False)
     r = max(1, round(rank * len(s)))
-    root = s[:r].sqrt()
-    return U[:, :r] * root, root[:, None] * V[:r]
-
-
-def basis(A: Tensor, rank: float) -> Tensor:
-    """The leading left singular vectors (m, r) of A (m, n), r a share of the full rank."""
-    U, s, _ = torch.linalg.svd(A, full_matrices=False)
-    out: Tensor = U[:, : max(1, round(rank * len(s)))]
-    return out
-
-
-def replace_by_buffer(module: nn.Module, name: str) -> None:
-    """Replace a parameter by an empty buffer, for what is composed at each call."""
-    path, _, leaf = name.rpartition(".")
-    owner = module.get_submodule(path)
-    delattr(owner, leaf)
-    owner.register_buffer(leaf, torch.empty(0), persistent=False)
+    return U[:, :r], s[:r], V[:r]

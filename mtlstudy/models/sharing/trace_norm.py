@@ -1,8 +1,7 @@
 """Trace-norm regularised deep MTL: the trunks' weights, stacked over the tasks, are drawn to low
 rank.
 
-Source: Yang & Hospedales, *Trace Norm Regularised Deep Multi-Task Learning*, ICLR workshop 2017,
-arXiv 1606.04038.
+Source: Yang & Hospedales, ICLR workshop 2017, arXiv 1606.04038.
 
     Σ_t L_t + λ Σ_l Σ_i ‖W^l_(i)‖_*        W^l (D_1, …, D_n, K); ‖·‖_*: sum of singular values
 

@@ -4,15 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from mtlstudy.study import metrics, plan
 from mtlstudy.study.figures import comparison
-from mtlstudy.study.figures.comparison import ACROSS, by_method, grid, lines, strip
-from mtlstudy.study.figures.panels import legend, panels
-from mtlstudy.study.figures.style import GREY, colour, marker, nothing
+from mtlstudy.study.figures.panels import ACROSS, legend, lines, nothing, panels, strip, tiles
+from mtlstudy.study.figures.style import DARK, GREY, look
 from mtlstudy.study.korean import called, measured, task_name
 from mtlstudy.study.results import Results
 from mtlstudy.study.words import load, name, word
@@ -21,18 +19,12 @@ DASHES = {"majority": ":", "tfidf": "--", "word": "--", "cosine": "-."}
 CONFUSED = {"korean_sentences": ("hate", "intention"), "korean_tagging": ("upos",)}
 """The tasks of each benchmark whose confusion is drawn."""
 NEAR = 0.05
+"""The most frequent class is drawn where a model comes as low as this above it."""
 
 
 def _tasks(results: Results) -> dict[str, str]:
     """Task → its metric, in order."""
     return dict(zip(results.metrics["task"], results.metrics["metric"], strict=True))
-
-
-def _panels(n: int, height: float) -> tuple[Figure, list[Axes]]:
-    figure, axes = grid(-(-n // ACROSS), min(n, ACROSS), height)
-    for ax in axes.flat[n:]:
-        ax.set_axis_off()
-    return figure, list(axes.flat[:n])
 
 
 def scores(results: Results, baselines: pd.DataFrame) -> Figure:
@@ -46,22 +38,19 @@ def scores(results: Results, baselines: pd.DataFrame) -> Figure:
         return nothing(word("text.absent"))
     metric, values = _tasks(results), measured(results, baselines)
     values = values[values["metric"] == values["task"].map(metric)]
-    groups = list(values.groupby(["test", "task"], sort=False))
-    figure, axes = _panels(len(groups), 1.85)
+    groups = values.groupby(["test", "task"], sort=False)
+    figure, axes = tiles(len(groups), 1.85)
     seen: dict[str, Line2D] = {}
     for i, (((test, task), part), ax) in enumerate(zip(groups, axes, strict=True)):
-        methods = [
-            m for m in plan.COMPARISONS[results.comparison].methods if m in set(part["method"])
-        ]
-        points = by_method(part, methods, "value")
-        strip(ax, points, [called(m) if i % ACROSS == 0 else "" for m in methods])
+        models = part[part["method"].isin(plan.COMPARISONS[results.comparison].methods)]
+        names = {m: "" if i % ACROSS else called(m) for m in models["method"].unique()}
+        strip(ax, models, "value", names)
+        means = part.groupby("method")["value"].mean()
         for baseline, dash in DASHES.items():
-            mean = part.loc[part["method"] == baseline, "value"].mean()
-            lowest = np.nanmin(np.concatenate(list(points.values())))
+            mean, lowest = means.get(baseline, np.nan), models["value"].min()
             if np.isfinite(mean) and (baseline != "majority" or mean >= lowest - NEAR):
-                seen[called(baseline)] = ax.axvline(
-                    mean, color="#222222", lw=1.1, ls=dash, zorder=1
-                )
+                line = ax.axvline(mean, color=DARK, lw=1.1, ls=dash, zorder=1)
+                seen[called(baseline)] = line
         title = task_name(results.comparison, str(test), str(task))
         ax.set(title=title, xlabel=name("metric", metric[str(task)]))
     figure.legend(list(seen.values()), list(seen), loc="outside lower center", ncols=len(seen))
@@ -73,19 +62,18 @@ def curves(results: Results) -> Figure:
     the seeds) and on training examples (dotted)."""
     if results.curves.empty:
         return nothing(word("text.absent"))
-    frame = results.curves.assign(method=metrics.method)
-    frame = frame.assign(x=100 * frame["share"])
+    frame = results.curves.assign(method=metrics.method, x=100 * results.curves["share"])
     tasks = _tasks(results)
-    figure, axes = _panels(len(tasks), 1.9)
-    for i, ((task, metric), ax) in enumerate(zip(tasks.items(), axes, strict=True)):
+    figure, axes = tiles(len(tasks), 1.9)
+    for (task, metric), ax in zip(tasks.items(), axes, strict=True):
         for method in plan.COMPARISONS[results.comparison].methods:
-            own = frame[(frame["task"] == task) & (frame["method"] == method)]
+            own, (tint, mark) = frame.query("task == @task and method == @method"), look(method)
             validation, train = (own[own["split"] == s] for s in ("validation", "train"))
-            lines(ax, validation, colour(method), called(method), marker=marker(method), ms=3)
-            ax.plot(train.groupby("x")["value"].mean(), color=colour(method), ls=":", lw=1)
+            lines(ax, validation, tint, called(method), marker=mark, ms=3)
+            ax.plot(train.groupby("x")["value"].mean(), color=tint, ls=":", lw=1)
         ax.set_title(f"{name('task', task)} ({name('metric', metric)})")
-        if i // ACROSS == (len(tasks) - 1) // ACROSS:
-            ax.set_xlabel(word("axis.progress"))
+    for ax in axes[(len(tasks) - 1) // ACROSS * ACROSS :]:  # the lowest row
+        ax.set_xlabel(word("axis.progress"))
     axes[0].plot([], color=GREY, ls=":", lw=1, label=word("text.training"))
     return legend(figure, axes)
 
@@ -98,16 +86,17 @@ def crossed(counts: pd.DataFrame, order: Sequence[str]) -> pd.DataFrame:
     return table.reindex(index=names, columns=names).fillna(0)
 
 
-def confusion(results: Results, method: str = plan.HARD) -> Figure:
-    """Predicted shares (%) of each true class, a row, summed over the seeds; a panel for each of
-    the tasks in `CONFUSED`."""
-    frame, names = results.confusion, load("words.ko.yml")["class"]
-    own = frame[metrics.method(frame) == method] if len(frame) else frame
-    there = set(own["task"]) if len(own) else set()
-    chosen = [task for task in CONFUSED[results.comparison] if task in there]
-    tables = {task: crossed(own[own["task"] == task], [*names.get(task, {})]) for task in chosen}
-    if not tables:
+def confusion(results: Results) -> Figure:
+    """Predicted shares (%) of each true class, a row, summed over the seeds of plain hard sharing;
+    a panel for each of the tasks in `CONFUSED`."""
+    if results.confusion.empty:
         return nothing(word("text.absent"))
+    frame, names = results.confusion, load("words.ko.yml")["class"]
+    tables = {
+        task: crossed(own, list(names.get(task, {})))
+        for task in CONFUSED[results.comparison]
+        if len(own := frame[frame["task"] == task])
+    }
     sizes = [len(table) for table in tables.values()]
     height = 3.6 if len(tables) > 1 else 1.6 + 0.24 * sizes[0]
     figure, axes = panels(1, len(tables), height, width_ratios=[size + 2 for size in sizes])
@@ -116,8 +105,7 @@ def confusion(results: Results, method: str = plan.HARD) -> Figure:
         share = 100 * table.to_numpy() / np.maximum(total.to_numpy()[:, None], 1)
         ax.imshow(share, cmap="Blues", vmin=0, vmax=100, aspect="auto")
         for i, j in zip(*np.nonzero(share >= 0.5), strict=True):
-            tint = "white" if share[i, j] > 60 else "#222222"
-            text = f"{share[i, j]:.0f}"
+            tint, text = "white" if share[i, j] > 60 else DARK, f"{share[i, j]:.0f}"
             ax.text(j, i, text, ha="center", va="center", fontsize=7, color=tint)
         shown = [str(names.get(task, {}).get(c, c)) for c in table]
         counted = [f"{one} ({n:,.0f})" for one, n in zip(shown, total, strict=True)]

@@ -1,9 +1,13 @@
 """Figures of what models learned about sharing: each function returns a matplotlib Figure.
 
 Rows and columns of a map are tasks, subspaces of tasks, stages or experts.
+
+Raises:
+    InputError: there is nothing to draw.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -13,8 +17,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from mtlstudy.study.figures.comparison import grid, lines, natural
-from mtlstudy.study.figures.style import GREY, Look, colour
+from mtlstudy.study.figures.comparison import natural
+from mtlstudy.study.figures.panels import grid, lines
+from mtlstudy.study.figures.style import DARK, GREY, look
 from mtlstudy.study.format import number
 from mtlstudy.study.words import family, name, word
 
@@ -22,7 +27,6 @@ READABLE = ((8, 8), (16, 4))
 """Maps of up to so many rows and columns show their numbers."""
 WIDE = 18
 """Letters that fit under a map; longer rows of names are turned."""
-EXPERTS = {"expert": "", "own": "text.own", "shared": "text.shared"}
 
 
 def mixing(learned: pd.DataFrame, sharing: str = "cross_stitch") -> Figure:
@@ -34,25 +38,25 @@ def mixing(learned: pd.DataFrame, sharing: str = "cross_stitch") -> Figure:
     one scale with it.
     """
     own = learned[learned["sharing"] == sharing]
-    alpha, beta = own[own["kind"] == "alpha"], own[own["kind"] == "beta"]
-    sets = sorted(set(alpha["data"]))
-    parts = {data: [*dict.fromkeys(alpha[alpha["data"] == data]["part"])] for data in sets}
-    most_parts = max(map(len, parts.values()), default=0)
-    figure, axes = grid(len(sets), most_parts + bool(len(beta)), 2.3)
-    for row, data in zip(axes, sets, strict=True):
-        short, of_data = name("data_short", data), alpha[alpha["data"] == data]
-        maps = [_mean(of_data[of_data["part"] == part]) for part in parts[data]]
-        most = max(0.05, *(float(np.nanmax(np.abs(_off(table)), initial=0)) for table in maps))
-        for ax, part, table in zip(row, parts[data], maps, strict=False):
+    beta = own[own["kind"] == "beta"]
+    maps = {
+        data: {part: _mean(cells) for part, cells in alpha.groupby("part", sort=False)}
+        for data, alpha in own[own["kind"] == "alpha"].groupby("data")
+    }
+    stages = max(map(len, maps.values()), default=0)
+    figure, axes = grid(len(maps), stages + bool(len(beta)), 2.3)
+    for row, (data, tables) in zip(axes, maps.items(), strict=True):
+        short, last = name("data_short", str(data)), len(tables)
+        most = max(0.05, *(float(np.nanmax(np.abs(_off(t)), initial=0)) for t in tables.values()))
+        for ax, (part, table) in zip(row, tables.items(), strict=False):
             diagonal = number(float(np.diag(table).mean()), 2)
             title = word("text.diagonal", data=short, part=part, mean=diagonal)
             image = _map(ax, _off(table), (-most, most), "PuOr", title)
-        if not _readable(maps[0]):
+        if not _readable(table):
             figure.colorbar(image, ax=list(row), pad=0.01, label=word("axis.off_diagonal"))
         if len(beta):
-            table = _mean(beta[beta["data"] == data])
-            _map(row[len(maps)], table, (-1.0, 1.0), "PuOr", f"{short} · β")
-        for ax in row[len(maps) + bool(len(beta)) :]:
+            _map(row[last], _mean(beta[beta["data"] == data]), (-1.0, 1.0), "PuOr", f"{short} · β")
+        for ax in row[last + bool(len(beta)) :]:
             ax.set_axis_off()
     return figure
 
@@ -61,18 +65,19 @@ def gates(learned: pd.DataFrame) -> Figure:
     """Mean gates of every task over the experts, a row a data set: MMoE for the smallest seed (its
     experts come in no order, so that there is no mean over seeds), PLE's first stage as a mean."""
     own = learned[learned["kind"] == "gates"]
-    sets = sorted(set(own["data"]))
+    sets, experts = sorted(set(own["data"])), {"expert": ""}
+    experts |= {key: word(f"text.{key}") for key in ("own", "shared")}
     figure, axes = grid(len(sets), 2, 2.3)
     for row, data in zip(axes, sets, strict=True):
         for ax, sharing in zip(row, ("mmoe", "ple"), strict=True):
-            part = own[(own["data"] == data) & (own["sharing"] == sharing)]
+            part = own.query("data == @data and sharing == @sharing")
             title = f"{name('data_short', data)} · {family(sharing)}"
             if sharing == "mmoe":
                 seed = part["seed"].min()
                 part, title = part[part["seed"] == seed], word("text.seed", title=title, seed=seed)
             table = _mean(part)
-            for english, key in EXPERTS.items():
-                table.columns = table.columns.str.replace(english, word(key) if key else "")
+            for english, korean in experts.items():
+                table.columns = table.columns.str.replace(english, korean)
             image = _map(ax, table, (0.0, 1.0), "BuPu", title)
             ax.set_xlabel(word("axis.expert"))
             if not _readable(table):
@@ -89,7 +94,7 @@ def relations(learned: pd.DataFrame) -> Figure:
     figure, axes = grid(len(sets), 2, 2.3)
     for row, data in zip(axes, sets, strict=True):
         for ax, kind in zip(row, kinds, strict=True):
-            table = _off(_mean(learned[(learned["data"] == data) & (learned["kind"] == kind)]))
+            table = _off(_mean(learned.query("data == @data and kind == @kind")))
             if table.empty:
                 ax.set_axis_off()
                 continue
@@ -109,12 +114,13 @@ def spectra(learned: pd.DataFrame) -> Figure:
     sets = sorted(set(learned[learned["kind"].isin(kinds)]["data"]))
     figure, axes = grid(len(sets), 3, 2.1)
     for row, data in zip(axes, sets, strict=True):
-        part, short = learned[learned["data"] == data], name("data_short", data)
+        short = name("data_short", data)
         for ax, sharing in zip(row, ("trace_norm", "tensor_factorised"), strict=False):
-            _spectrum(ax, part[(part["sharing"] == sharing) & (part["kind"] == kinds[0])])
+            where = "data == @data and sharing == @sharing and kind == 'singular_values'"
+            _spectrum(ax, learned.query(where))
             ax.set(title=f"{short} · {family(sharing)}", xlabel=word("axis.singular_value"))
         row[0].set_ylabel(word("axis.largest"))
-        _scores(row[2], part[part["sharing"] == "recon"])
+        _scores(row[2], learned.query("data == @data and sharing == 'recon'"))
         title = f"{short} · {family('recon')}"
         row[2].set(title=title, ylabel=word("axis.conflict_score"))
     return figure
@@ -134,19 +140,14 @@ def _spectrum(ax: Axes, own: pd.DataFrame) -> None:
 
 def _scores(ax: Axes, own: pd.DataFrame) -> None:
     scores, seeds = own[own["kind"] == "scores"], max(own["seed"].nunique(), 1)
-    stages = list(dict.fromkeys(scores["row"]))
+    stages = scores["row"].unique()
     chosen = own[own["kind"] == "specific"].groupby("row")["seed"].nunique()
     for x, stage in enumerate(stages):
         y = scores[scores["row"] == stage]["value"]
-        ax.bar(x, y.mean(), width=0.6, color=colour("recon+equal"), alpha=0.55)
-        ax.plot(np.full(len(y), x), y, "o", color="#222222", ms=3)
-        above: Look = {
-            "xytext": (0, 4),
-            "textcoords": "offset points",
-            "ha": "center",
-            "fontsize": 7,
-        }
-        ax.annotate(f"{chosen.get(stage, 0)}/{seeds}", (x, y.max()), **above)
+        ax.bar(x, y.mean(), width=0.6, color=look("recon+equal")[0], alpha=0.55)
+        ax.plot(np.full(len(y), x), y, "o", color=DARK, ms=3)
+        above: dict[str, Any] = {"xytext": (0, 4), "textcoords": "offset points", "ha": "center"}
+        ax.annotate(f"{chosen.get(stage, 0)}/{seeds}", (x, y.max()), **above, fontsize=7)
     ax.set_xticks(range(len(stages)), stages, fontsize=7)
     ax.margins(y=0.18)
     ax.set_ylim(0, None)
@@ -155,7 +156,7 @@ def _scores(ax: Axes, own: pd.DataFrame) -> None:
 def _mean(cells: pd.DataFrame) -> pd.DataFrame:
     """The mean over seeds as a matrix: rows in natural order, and columns too where they are the
     same names."""
-    rows, columns = natural(cells["row"]), list(dict.fromkeys(cells["column"]))
+    rows, columns = natural(cells["row"]), list(cells["column"].unique())
     columns = rows if set(columns) == set(rows) else columns
     table = cells.pivot_table(index="row", columns="column", values="value", aggfunc="mean")
     return table.reindex(index=rows, columns=columns)
@@ -171,21 +172,14 @@ def _readable(table: pd.DataFrame) -> bool:
 
 
 def _map(
-    ax: Axes,
-    table: pd.DataFrame,
-    limits: tuple[float, float],
-    cmap: str,
-    title: str,
-    digits: int = 2,
+    ax: Axes, table: pd.DataFrame, ends: tuple[float, float], cmap: str, title: str, digits: int = 2
 ) -> AxesImage:
     """A matrix as colours, with its numbers where it is small; what is missing is grey."""
     cells, shades = table.to_numpy(dtype=float), mpl.colormaps[cmap].with_extremes(bad="#cccccc")
-    low, high = limits
-    image = ax.imshow(
-        cells, cmap=shades, vmin=low, vmax=high, aspect="auto", interpolation="nearest"
-    )
+    how: dict[str, Any] = {"aspect": "auto", "interpolation": "nearest"}
+    image = ax.imshow(cells, cmap=shades, vmin=ends[0], vmax=ends[1], **how)
     for axis, names in ((ax.yaxis, table.index), (ax.xaxis, table.columns)):
-        at, shown = _owners([str(one) for one in names])
+        at, shown = _owners(list(map(str, names)))
         axis.set_ticks(at, shown, fontsize=7 if len(shown) <= READABLE[0][0] else 5)
     if len(shown) * max(map(len, shown)) > WIDE:
         ax.tick_params(axis="x", labelrotation=90)
@@ -193,8 +187,9 @@ def _map(
     for (y, x), value in np.ndenumerate(cells) if _readable(table) else ():
         if np.isfinite(value):
             dark = np.dot(shades(image.norm(value))[:3], (0.299, 0.587, 0.114)) < 0.5
-            look: Look = {"fontsize": size, "color": "white" if dark else "black"}
-            ax.text(x, y, number(value, digits), ha="center", va="center", **look)
+            tint = "white" if dark else "black"
+            text = number(value, digits)
+            ax.text(x, y, text, ha="center", va="center", fontsize=size, color=tint)
     ax.grid(visible=False)
     ax.set_title(title, fontsize=8)
     return image
@@ -202,8 +197,6 @@ def _map(
 
 def _owners(names: Sequence[str]) -> tuple[list[float], list[str]]:
     """Ticks: a name each, subspaces of one task ("a 1", "a 2") together in their middle."""
-    parts = [one.rpartition(" ") for one in names]
-    owner = [p[0] if p[2].isdigit() and p[0] else one for p, one in zip(parts, names, strict=True)]
-    shown = list(dict.fromkeys(owner))
-    at = [float(np.mean([i for i, one in enumerate(owner) if one == name])) for name in shown]
-    return at, shown
+    owners = pd.Series(names).str.replace(r"(?<=.) \d+$", "", regex=True)
+    middles = pd.Series(owners.index).groupby(owners, sort=False).mean()
+    return middles.tolist(), middles.index.tolist()

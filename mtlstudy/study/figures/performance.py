@@ -11,8 +11,7 @@ from matplotlib.ticker import LogLocator
 
 from mtlstudy.study import performance
 from mtlstudy.study.benchmarks import part, size
-from mtlstudy.study.figures.panels import legend, panels
-from mtlstudy.study.figures.style import nothing
+from mtlstudy.study.figures.panels import legend, nothing, panels
 from mtlstudy.study.performance import AXES, MODELS, methods, name, problem
 from mtlstudy.study.words import word
 

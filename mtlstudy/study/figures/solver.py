@@ -8,8 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mtlstudy.study.figures.panels import legend, panels
-from mtlstudy.study.solver import FAILED, SOLVERS
-from mtlstudy.study.solver_values import common
+from mtlstudy.study.solver import FAILED, SOLVERS, common
 from mtlstudy.study.words import name, word
 
 MARKS = {
@@ -51,16 +50,17 @@ def times(frame: pd.DataFrame) -> Figure:
         by = rows[rows["solver"] == solver].groupby("K")["time"]
         low, middle, high = (by.quantile(q) for q in (0.25, 0.5, 0.75))
         colour, mark = MARKS[solver]
-        x, bars, text = (
-            middle.index * 1.03 ** (1.5 - i),
-            [middle - low, high - middle],
-            name("solver", solver),
-        )
-        ax.errorbar(x, middle, bars, fmt=f"-{mark}", color=colour, ms=5, lw=1.2, label=text)
+        x, bars = middle.index * 1.03 ** (1.5 - i), [middle - low, high - middle]
+        look: dict[str, Any] = {
+            "color": colour,
+            "ms": 5,
+            "lw": 1.2,
+            "label": name("solver", solver),
+        }
+        ax.errorbar(x, middle, bars, fmt=f"-{mark}", **look)
     ticks = sorted(set(rows["K"]))
-    ax.set(
-        xscale="log", yscale="log", xlabel=word("solver.axes.K"), ylabel=word("solver.axes.time")
-    )
+    ax.set(xscale="log", yscale="log")
+    ax.set(xlabel=word("solver.axes.K"), ylabel=word("solver.axes.time"))
     ax.set_xticks(ticks, [str(k) for k in ticks])
     ax.minorticks_off()
     return legend(figure, [ax])

@@ -6,25 +6,19 @@ rerun gives the same bytes.
 """
 
 import warnings
-from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import distribution
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
-import matplotlib.pyplot as plt
 import seaborn as sns
 from matplotlib import font_manager
 from matplotlib.figure import Figure
 
-from mtlstudy.study import plan
 from mtlstudy.training.store import build_folder
 
 FONT = "pylopdf_fonts_ko/NotoSansKR-Regular.otf"
-Look = dict[str, Any]
-"""Keywords of matplotlib."""
-GREY, RED = "#555555", "#aa0000"
+GREY, RED, DARK = "#555555", "#aa0000", "#222222"
 LOOKS = {  # family, or weighting of hard sharing → colour, marker
     "single_task": ("#777777", "o"),
     "equal": ("#0072B2", "D"),
@@ -56,7 +50,7 @@ def _font() -> str:
 
 
 def style() -> None:
-    """Set the house style (idempotent; every figure function calls it)."""
+    """Set the house style (idempotent; whatever makes or saves a figure calls it)."""
     font, rc = _font(), mpl.rc
     rc("font", family=[font], size=9)
     rc("axes", titlesize=10, titleweight="normal", labelsize=9, unicode_minus=True)
@@ -79,16 +73,14 @@ def save(figure: Figure, stem: str | Path) -> list[Path]:
     Raises:
         UserWarning: the font lacks a glyph of the figure (made an error, lest text vanish).
     """
+    style()
     stem = Path(stem)
     stem.parent.mkdir(parents=True, exist_ok=True)
     undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}
-    paths = []
-    with warnings.catch_warnings():
-        warnings.filterwarnings("error", message=r"Glyph .* missing from")
-        for kind, metadata in undated.items():
-            paths.append(stem.with_name(f"{stem.name}.{kind}"))
-            figure.savefig(paths[-1], metadata=metadata, bbox_inches="tight")
-    return paths
+    paths = {kind: stem.with_name(f"{stem.name}.{kind}") for kind in undated}
+    for kind, path in paths.items():
+        figure.savefig(path, metadata=undated[kind], bbox_inches="tight")
+    return list(paths.values())
 
 
 def keep(figure: Figure, profile: str, name: str) -> list[Path]:
@@ -96,34 +88,9 @@ def keep(figure: Figure, profile: str, name: str) -> list[Path]:
     return save(figure, build_folder() / "results" / profile / "figures" / name)
 
 
-def _look(method: str) -> tuple[str, str]:
+def look(method: str) -> tuple[str, str]:
     """Colour and marker, the same in every figure; of a method without its own by its name."""
     sharing, _, weighting = method.partition("+")
     own = weighting if sharing == "hard" else sharing if weighting == "equal" else method
     palette = sns.color_palette("colorblind", 10).as_hex()
     return LOOKS.get(own) or (str(palette[sum(map(ord, method)) % len(palette)]), "o")
-
-
-def colour(method: str) -> str:
-    """The fixed colour of a method."""
-    return _look(method)[0]
-
-
-def marker(method: str) -> str:
-    """The fixed marker of a method."""
-    return _look(method)[1]
-
-
-def ordered(methods: Iterable[str]) -> list[str]:
-    """Each method once, in the order of every table and figure."""
-    return sorted(set(methods), key=plan.place)
-
-
-def nothing(text: str, width: float = 7.0) -> Figure:
-    """What stands in a figure's place where there is nothing to draw: a line that says why."""
-    style()
-    figure, ax = plt.subplots(figsize=(width, 1.0))
-    plt.close(figure)
-    ax.text(0.5, 0.5, text, ha="center", va="center", fontsize=12, color=GREY)
-    ax.set_axis_off()
-    return figure

@@ -10,12 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from mtlstudy.data.toy import front, losses
-from mtlstudy.errors import InputError
-from mtlstudy.study.figures.panels import panels
-from mtlstudy.study.toy_values import name, start
+from mtlstudy.study.figures.panels import tiles
+from mtlstudy.study.toy import name, start
 from mtlstudy.study.words import word
 
-ACROSS = 3
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")  # a start each, Okabe & Ito
 EDGE = "#222222"
 
@@ -48,39 +46,31 @@ def loss_space(ends: pd.DataFrame, paths: pd.DataFrame) -> Figure:
 def drawn(
     ends: pd.DataFrame, paths: pd.DataFrame, height: float, plane: tuple[str, str], edge: np.ndarray
 ) -> tuple[Figure, list[Axes]]:
-    """The panels of all methods with front (n, 2), paths and legend."""
-    if paths.empty:
-        raise InputError("figure: the frame has no paths to draw")
-    methods = list(dict.fromkeys(paths["method"]))
-    down = -(-len(methods) // ACROSS)
-    figure, axes = panels(down, ACROSS, height, sharex=True, sharey=True)
-    for ax in axes[len(methods) :]:
-        ax.set_visible(False)
-    for ax, method in zip(axes, methods, strict=False):
+    """The panels of all methods with front (n, 2), legend and a line a start: a circle where it
+    begins, a star where it ends on the front, a cross where it ends off it. `InputError` where
+    there are no paths."""
+    x, y = plane
+    methods, starts = paths["method"].unique(), ends.drop_duplicates("start").set_index("start")
+    figure, axes = tiles(len(methods), height, sharex=True, sharey=True)
+    tints = dict(zip(starts.index, COLOURS, strict=False))
+    for ax, method in zip(axes, methods, strict=True):
         ax.plot(edge[:, 0], edge[:, 1], color=EDGE, lw=2.5, zorder=2)
-        follow(ax, paths[paths["method"] == method], ends[ends["method"] == method], *plane)
+        reached = ends[ends["method"] == method].set_index("start")["on_front"]
+        for number, path in paths[paths["method"] == method].groupby("start"):
+            colour, first, last = tints[number], path.iloc[0], path.iloc[-1]
+            ax.plot(path[x], path[y], color=colour, lw=1.2, zorder=3)
+            ax.plot(first[x], first[y], "o", color=colour, ms=5, mec="white", mew=0.6, zorder=4)
+            mark, size = ("*", 11) if reached[number] else ("X", 8)
+            look: dict[str, Any] = {"ms": size, "mec": EDGE, "mew": 0.6, "zorder": 5}
+            ax.plot(last[x], last[y], mark, color=colour, **look, clip_on=False)
         ax.set_title(name(method))
-    starts = ends.drop_duplicates("start")[["start_x1", "start_x2"]].to_numpy()
     lines = [
-        Line2D([], [], color=colour, marker="o", mec="white", label=start(*x))
-        for x, colour in zip(starts, COLOURS, strict=False)
+        Line2D([], [], color=tints[number], marker="o", mec="white", label=start(*at))
+        for number, at in starts[["start_x1", "start_x2"]].iterrows()
     ]
     lines += [
         Line2D([], [], color=EDGE, ls=line, marker=mark, lw=2.5, ms=8, label=word(f"toy.{text}"))
         for line, mark, text in (("-", "", "front"), ("none", "*", "on"), ("none", "X", "off"))
     ]
     figure.legend(handles=lines, loc="outside lower center", ncols=4)
-    return figure, axes[: len(methods)]
-
-
-def follow(ax: Axes, paths: pd.DataFrame, ends: pd.DataFrame, x: str, y: str) -> None:
-    """A line a start, a circle where it begins, a star where it ends on the front, a cross where it
-    ends off it."""
-    reached = ends.set_index("start")["on_front"]
-    for (number, path), colour in zip(paths.groupby("start"), COLOURS, strict=False):
-        ax.plot(path[x], path[y], color=colour, lw=1.2, zorder=3)
-        first, last = path.iloc[0], path.iloc[-1]
-        ax.plot(first[x], first[y], "o", color=colour, ms=5, mec="white", mew=0.6, zorder=4)
-        mark, size = ("*", 11) if reached[number] else ("X", 8)
-        look: dict[str, Any] = {"color": colour, "ms": size, "mec": EDGE, "mew": 0.6, "zorder": 5}
-        ax.plot(last[x], last[y], mark, **look, clip_on=False)
+    return figure, axes
