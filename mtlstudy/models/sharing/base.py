@@ -22,6 +22,10 @@ State = dict[str, Any]
 """Plain values and tensors."""
 
 
+Origins = Mapping[nn.Parameter, Sequence[nn.Parameter]]
+"""Each parameter of a new structure, with those whose mean it is."""
+
+
 class Use(NamedTuple):
     """Parameters of a block, and the tasks whose outputs depend on them."""
 
@@ -48,6 +52,8 @@ class Sharing(nn.Module):
     """Whether the task losses meet in shared parameters, not in a penalty alone."""
     searches: ClassVar[bool] = False
     """Whether `search` runs before training."""
+    changes: ClassVar[bool] = False
+    """Whether `restructure` changes the parameters while it trains."""
     tuned: ClassVar[Mapping[str, Sequence[Any]]] = {}
     """Options of the family that tuning tries, with their values."""
 
@@ -101,6 +107,11 @@ class Sharing(nn.Module):
         """Find the structure in pieces, each a state of plain values and tensors, the last one the
         structure; `found`: the last piece of an interrupted search, to go on from."""
         raise NotImplementedError
+
+    def restructure(self, step: int, steps: int, gramians: Tensor | None) -> Origins | None:
+        """Called after each of `steps` steps, with the step's Gramians (B, K, K): a new structure's
+        parameters by origin, or None where the structure stays."""
+        return None
 
     def learned(self, inputs: Inputs) -> dict[str, Any]:
         """What was learned or found about sharing, as plain numbers: mixing matrices, gates on
