@@ -30,6 +30,7 @@ class Dynamic(Partitioned):
     def build(self, backbone: Backbone) -> None:
         super().build(backbone)
         self.history: list[dict[str, Any]] = []
+        self.note(0, phase="start")
 
     def together(self) -> list[Coalitions]:
         """Every stage shared by all."""
@@ -45,10 +46,13 @@ class Dynamic(Partitioned):
     def decide(self, step: int, partitions: Sequence[Coalitions], **why: Any) -> Origins:
         """Take these coalitions, a list for each stage, and note it with the reasons."""
         origins = self.regroup(partitions)
-        self.history.append(
-            {"step": step, "trunks": self.trunks(), "coalitions": self.partitions, **why}
-        )
+        self.note(step, **why)
         return origins
+
+    def note(self, step: int, **why: Any) -> None:
+        """Add the present structure to the history."""
+        now = {"step": step, "trunks": self.trunks(), "coalitions": self.partitions}
+        self.history.append({**now, **why})
 
     def shared_blocks(self) -> dict[str, list[nn.Parameter]]:
         return {use.block: use.parameters for use in self.usage() if use.parameters}
@@ -119,10 +123,10 @@ def trunk_passes(
 ) -> tuple[float, float]:
     """Forward and backward passes through a trunk that a run took, single-input.
 
-    decisions: with the "step" from which there were so many "trunks". exact: whether every
-    task's gradient is taken (K backward passes whatever the structure) or one a copy.
+    decisions: with the "step" from which there were so many "trunks", the first one at 0. exact:
+    whether every task's gradient is taken (K backward passes whatever the structure) or one a copy.
     """
-    since, trunks, forward = 0, 1.0, 0.0
+    since, trunks, forward = 0, 0.0, 0.0
     for decision in decisions:
         forward += trunks * (decision["step"] - since)
         since, trunks = decision["step"], decision["trunks"]

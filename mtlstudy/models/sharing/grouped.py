@@ -51,4 +51,4 @@ class Grouped(Dynamic):
 
     def restructure(self, step: int, steps: int, gramians: Tensor | None) -> Origins | None:
         enters = self.options.start and step == max(1, round(self.options.start * steps))
-        return self.decide(step, self.given()) if enters else None
+        return self.decide(step, self.given(), phase="enter") if enters else None

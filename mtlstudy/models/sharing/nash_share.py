@@ -38,8 +38,8 @@ COMMON = 0.04
 class NashShare(Dynamic):
     """Shared, then a copy a task, then a copy a coalition.
 
-    marks: where the tasks' copies were at the beginning and in the middle of the stretch, (K, P) a
-    block; of signal "gradient" the sum (K, K) of cosines. round: stretches so far.
+    marks: where the tasks' copies were at the beginning and in the middle of the stretch, (K, P) by
+    stage; of signal "gradient" the sum (K, K) of cosines. round: stretches so far.
     """
 
     paper = "this study"
@@ -68,7 +68,7 @@ class NashShare(Dynamic):
 
     def partition(self, backbone: Backbone) -> list[Coalitions]:
         self.above(self.options.shared, [])  # refuses more stages than there are
-        self.marks: list[list[Tensor]] = []
+        self.marks: list[dict[int, Tensor]] = []
         self.round = 0
         return self.together()
 
@@ -84,28 +84,24 @@ class NashShare(Dynamic):
             return self.decide(step, apart, phase="branch") if step == begin else None
         return self.bargain(step) if self.marks and step == begin + length else None
 
-    def positions(self) -> list[Tensor]:
-        """Where the tasks' copies are, (K, P) for every stage that branches and has parameters."""
-        stages = [
-            (stage, {task: self.key(c) for c in coalitions for task in c})
-            for stage, coalitions in zip(self.stages, self.partitions, strict=True)
-        ][self.options.shared :]
-        flat = [
-            [[p.detach().flatten() for p in parameters(stage[key[t]])] for t in self.task_names]
-            for stage, key in stages
-        ]
-        found = [torch.stack([torch.cat(ps) for ps in block]) for block in flat if block[0]]
-        return found if self.options.per_block else found[:1]
+    def positions(self) -> dict[int, Tensor]:
+        """Where the tasks' copies are: (K, P) of every stage with a game."""
+        found: dict[int, Tensor] = {}
+        for l in range(self.options.shared, len(self.stages)):
+            key = {task: self.key(c) for c in self.partitions[l] for task in c}
+            copies = [parameters(self.stages[l][key[task]]) for task in self.task_names]
+            if copies[0] and (self.options.per_block or not found):
+                rows = [torch.cat([p.detach().flatten() for p in copy]) for copy in copies]
+                found[l] = torch.stack(rows)
+        return found
 
     def bargain(self, step: int) -> Origins:
         """Merge the copies into the coalitions that are worth most."""
         begin, middle, end = [*self.marks, self.positions()]
-        halves = zip(begin, middle, end, strict=True)
-        C = [split_half_cosines(m - b, e - m).cpu() for b, m, e in halves]
+        C = {l: split_half_cosines(middle[l] - begin[l], end[l] - middle[l]).cpu() for l in end}
         self.marks, self.round = [], self.round + 1
         if self.options.moment == "common" and self.round < self.options.rounds:
-            K = len(self.task_names)
-            if K > 1 and float((C[0].sum() - K) / (K * (K - 1))) > COMMON:
+            if common(next(iter(C.values()))) > COMMON:
                 return self.decide(step, self.together(), phase="rejoin", cosines=plain(C))
             self.round = self.options.rounds
         return self.form(step, C)
@@ -118,27 +114,22 @@ class NashShare(Dynamic):
             return None
         if gramians is None:
             raise self.refuse("signal = 'gradient' needs a weighting that takes task gradients")
-        seen = cosines(gramians.sum(0)).cpu()
-        self.marks = [[self.marks[0][0] + seen if self.marks else seen]]
+        l, seen = self.options.shared, cosines(gramians.sum(0)).cpu()
+        self.marks = [{l: self.marks[0][l] + seen if self.marks else seen}]
         if step < end:
             return None
-        C, self.marks, self.round = self.marks[0][0], [], 1
-        return self.form(step, [C / C.diagonal().clamp_min(1)])
+        C, self.marks, self.round = self.marks[0][l], [], 1
+        return self.form(step, {l: C / C.diagonal().clamp_min(1)})
 
-    def form(self, step: int, C: list[Tensor]) -> Origins:
-        """The coalitions of these cosines (K, K), one for each game, or a control's."""
-        games = [self.control(best_partition(c)) for c in C]
-        names = [[[self.task_names[t] for t in c] for c in game.coalitions] for game in games]
-        values = [game.values for game in games]
-        shared = self.options.shared
-        partitions = self.above(shared, names[0])
-        if self.options.per_block:
-            bare = [not any(parameters(*stage.values())) for stage in self.stages][shared:]
-            which = iter(names)
-            last = names[0]
-            for l, without in enumerate(bare, shared):
-                last = last if without else next(which)
-                partitions[l] = last
+    def form(self, step: int, C: dict[int, Tensor]) -> Origins:
+        """The coalitions of these cosines (K, K), by stage; a stage without a game takes those of
+        the one below it."""
+        games = {l: self.control(best_partition(c)) for l, c in C.items()}
+        game, partitions = next(iter(games.values())), self.together()
+        for l in range(self.options.shared, len(partitions)):
+            game = games.get(l, game)
+            partitions[l] = [[self.task_names[t] for t in c] for c in game.coalitions]
+        values = [game.values for game in games.values()]
         return self.decide(step, partitions, phase="merge", cosines=plain(C), values=values)
 
     def control(self, found: Partition) -> Partition:
@@ -162,6 +153,12 @@ class NashShare(Dynamic):
         self.marks, self.round = state["marks"], state["round"]
 
 
-def plain(matrices: list[Tensor]) -> list[list[list[float]]]:
+def common(C: Tensor) -> float:
+    """The mean cosine of two tasks, of C (K, K); 0 for one task."""
+    K = len(C)
+    return float(C.sum() - C.trace()) / max(K * (K - 1), 1)
+
+
+def plain(matrices: dict[int, Tensor]) -> list[list[list[float]]]:
     """Matrices as nested lists, to four digits."""
-    return [[[round(float(x), 4) for x in row] for row in M] for M in matrices]
+    return [[[round(float(x), 4) for x in row] for row in M] for M in matrices.values()]
