@@ -2,12 +2,13 @@
 
 import math
 from copy import deepcopy
+from itertools import combinations
 
 import pytest
 import torch
 
 from mtlstudy import InputError, RunConfig, fit
-from mtlstudy.models.sharing.dynamic import trunk_passes
+from mtlstudy.models.sharing._dynamic import trunk_passes
 from mtlstudy.nash import nash_weights
 from mtlstudy.training.evaluation import Selection
 from mtlstudy.training.loop import Training, torch_settings
@@ -274,3 +275,21 @@ def test_groups_that_do_not_fit_are_refused():
 def test_one_task_is_a_coalition():
     run = fit(config(data={"tasks": 1, "groups": 1}), progress=False)
     assert run.record["learned"]["decisions"][-1]["values"] == [[0.0]]
+
+
+def test_bipartition_splits_where_nothing_across_is_alike(training):
+    """Recursively, against all bipartitions of four tasks."""
+    model = training(config("cosine_bipartition", start=0.3, length=0.2, threshold=0.2)).model
+
+    def split(tasks, C):
+        cuts = [c for n in range(1, len(tasks)) for c in combinations(tasks, n)]
+        cross = {c: max(C[s, t] for s in c for t in set(tasks) - set(c)) for c in cuts}
+        best = min(cuts, key=cross.get, default=None)
+        if best is None or cross[best] >= 0.2:
+            return [tuple(tasks)]
+        return split(best, C) + split([t for t in tasks if t not in best], C)
+
+    for seed in range(20):
+        J = torch.randn(4, 3, generator=torch.Generator().manual_seed(seed))
+        C = torch.corrcoef(J)
+        assert model.best(C).coalitions == sorted(split(range(4), C))

@@ -40,7 +40,7 @@ FAMILIES = (
     "ple",
     "recon",
 )
-STRUCTURES = ("grouped", "nash_share")
+STRUCTURES = ("grouped", "nash_share", "cosine_bipartition")
 """Families that `structure` compares, on truths of its own."""
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from mtlstudy.models.sharing.dynamic import trunk_passes
+from mtlstudy.models.sharing._dynamic import trunk_passes
 from mtlstudy.registry import entry
 from mtlstudy.study.metrics import relative_gain
 from mtlstudy.training import tune
@@ -44,6 +44,7 @@ ARMS: Mapping[str, Arm] = {
     "nash_share": Arm("nash_share"),
     "permuted": Arm("nash_share", {"signal": "permuted"}),
     "random": Arm("nash_share", {"signal": "random"}),
+    "cosine_bipartition": Arm("cosine_bipartition", weighting="equal_norm"),
     "gradient": Arm("nash_share", {"signal": "gradient"}, "equal_norm"),
     "nash_share_equal_norm": Arm("nash_share", weighting="equal_norm"),
     "nash_share_block_nash": Arm("nash_share", weighting="block_nash"),

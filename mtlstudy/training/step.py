@@ -24,8 +24,8 @@ from mtlstudy.gradients import (
     separate,
     task_gradients,
 )
+from mtlstudy.models.sharing._dynamic import mean
 from mtlstudy.models.sharing.base import Sharing
-from mtlstudy.models.sharing.dynamic import mean
 from mtlstudy.nash import Status
 from mtlstudy.weighting.base import Weighting, Weights
 

@@ -14,8 +14,8 @@ from pydantic import Field
 from torch import Tensor
 
 from mtlstudy.models.backbones import Backbone
+from mtlstudy.models.sharing._dynamic import Coalitions, Dynamic
 from mtlstudy.models.sharing.base import Origins, registry, singletons
-from mtlstudy.models.sharing.dynamic import Coalitions, Dynamic
 from mtlstudy.registry import Options as NoOptions
 
 

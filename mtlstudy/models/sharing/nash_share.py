@@ -25,8 +25,8 @@ from torch import Tensor
 
 from mtlstudy.gradients import cosines
 from mtlstudy.models.backbones import Backbone
+from mtlstudy.models.sharing._dynamic import Coalitions, Dynamic
 from mtlstudy.models.sharing.base import Origins, parameters, registry, singletons
-from mtlstudy.models.sharing.dynamic import Coalitions, Dynamic
 from mtlstudy.nash.coalition import Partition, best_partition, split_half_cosines
 from mtlstudy.registry import Options as NoOptions
 
@@ -124,13 +124,17 @@ class NashShare(Dynamic):
     def form(self, step: int, C: dict[int, Tensor]) -> Origins:
         """The coalitions of these cosines (K, K), by stage; a stage without a game takes those of
         the one below it."""
-        games = {l: self.control(best_partition(c)) for l, c in C.items()}
+        games = {l: self.control(self.best(c)) for l, c in C.items()}
         game, partitions = next(iter(games.values())), self.together()
         for l in range(self.options.shared, len(partitions)):
             game = games.get(l, game)
             partitions[l] = [[self.task_names[t] for t in c] for c in game.coalitions]
         values = [game.values for game in games.values()]
         return self.decide(step, partitions, phase="merge", cosines=plain(C), values=values)
+
+    def best(self, C: Tensor) -> Partition:
+        """The partition of greatest value of cosines C (K, K)."""
+        return best_partition(C)
 
     def control(self, found: Partition) -> Partition:
         """What was found; or its members permuted, or as many coalitions of random ones."""
