@@ -33,6 +33,7 @@ ALLOWED = {  # part → the parts that it may import
 }
 NEIGHBOURS = {  # entries that rest on another entry's module, beside base and underscored ones
     "mtlstudy.weighting.block_nash": {"mtlstudy.weighting.nash"},
+    "mtlstudy.models.sharing.cosine_bipartition": {"mtlstudy.models.sharing.nash_share"},
     "mtlstudy.weighting.nash_ccp": {"mtlstudy.weighting.nash"},
     "mtlstudy.data.klue": {"mtlstudy.data.sentences", "mtlstudy.data.tagged"},
     "mtlstudy.data.korean_sentences": {"mtlstudy.data.sentences"},

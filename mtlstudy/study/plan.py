@@ -23,6 +23,8 @@ FAMILIES = (
     *("single_task", "hard", "partial", "soft", "trace_norm", "tensor_factorised"),
     *("cross_stitch", "sluice", "hierarchical", "sparse", "mmoe", "ple", "recon"),
 )
+STRUCTURES = ("grouped", "nash_share", "cosine_bipartition")
+"""Families that `structure` compares, on truths of its own."""
 
 
 class Profile(NamedTuple):
@@ -94,7 +96,7 @@ COMPARISONS: Mapping[str, Comparison] = {
 }
 LIKE = {"hard+nash_ccp": "hard+nash"}
 """Method → the one whose tuned values it takes over in place of tuning."""
-COMPUTED = ("solver", "toy", "baselines")
+COMPUTED = ("solver", "toy", "baselines", "structure")
 """What is computed beside runs, each a module of the study with `compute(profile)` and VERSION."""
 NOTEBOOKS: Mapping[str, str] = {  # page of the book → the notebook that makes it
     "ten_minutes": "ten_minutes",

@@ -87,6 +87,8 @@ class RunConfig(BaseModel):
             raise ValueError(f"{pair}: {reason}; allowed: weightings of the losses")
         if self.compile and self.mode in ("batched", "chunked"):
             raise ValueError(f"mode = {self.mode!r} with compile = True: allowed: auto, sequential")
+        if family.changes:
+            self._check_changing()
         if self.sharded:
             self._check_sharded()
         if self.accumulate > self.batch_size:
@@ -96,6 +98,17 @@ class RunConfig(BaseModel):
             reason = "a game on representations needs the batch in one part; allowed: 1"
             raise ValueError(f"accumulate = {self.accumulate}: {reason}")
         return self
+
+    def _check_changing(self) -> None:
+        """What a structure that changes while it trains does not allow."""
+        reason = f"sharing = {self.sharing!r} changes its parameters while it trains"
+        for field, allowed in {"processes": 1, "compile": False}.items():
+            if getattr(self, field) != allowed:
+                raise ValueError(f"{field} = {getattr(self, field)}: {reason}; allowed: {allowed}")
+        if self.weighting_options.get("level") == "representation":
+            raise ValueError(f"level = 'representation': {reason}; allowed: parameters")
+        if self.weighting == "block_nash" and self.weighting_options["update_every"] > 1:
+            raise ValueError(f"update_every: {reason}, and the blocks with them; allowed: 1")
 
     def _check_sharded(self) -> None:
         """What a model in parts (see `mtlstudy.training.sharded`) does not allow."""

@@ -210,7 +210,9 @@ class Training:
 
     def advance(self, observe: bool) -> StepResult:
         """One training step on the next batch."""
-        return self.train(self.sampler.draw(), observe)
+        result = self.train(self.sampler.draw(), observe)
+        self.train.restructure(self.config.steps, result)
+        return result
 
     def observation(self, result: StepResult) -> Observation:
         """One line of weights.jsonl."""

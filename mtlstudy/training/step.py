@@ -24,6 +24,7 @@ from mtlstudy.gradients import (
     separate,
     task_gradients,
 )
+from mtlstudy.models.sharing._dynamic import mean
 from mtlstudy.models.sharing.base import Sharing
 from mtlstudy.nash import Status
 from mtlstudy.weighting.base import Weighting, Weights
@@ -67,22 +68,48 @@ class Step:
     ) -> None:
         self.model, self.weighting, self.optimiser = model, weighting, optimiser
         self.mode, self.chunk, self.precision, self.compile = mode, chunk, precision, compile
-        blocks = model.shared_blocks()
-        self.shared = [p for block in blocks.values() for p in block]
-        self.lengths = [p.numel() for p in self.shared]
-        self.sizes = [sum(p.numel() for p in block) for block in blocks.values()]
-        self.heads = [model.task_parameters(task.name) for task in model.tasks]
         self.device = next(model.parameters()).device
         self.encode = model.encode
         if compile:  # its graph is differentiated K times: its buffers must outlive the first
             self.encode = functorch.patch(donated_buffer=False)(torch.compile(model.encode))
-        self.J: Tensor | None = None  # memory of J and d, used again at every step
-        self.d: Tensor | None = None
+        self.find_blocks()
         cpu = self.device.type == "cpu"
         self.workspace = torch.empty(WORKSPACE["cpu"], dtype=torch.float64) if cpu else None
         self.games = torch.zeros(len(Status), dtype=torch.int64, device=self.device)  # by status
         self.calls = 0
         self.diverged = torch.full((), -1, device=self.device)  # the first call not finite
+
+    def find_blocks(self) -> None:
+        """The model's parameters by block and by task, as its structure is now."""
+        blocks = self.model.shared_blocks()
+        self.shared = [p for block in blocks.values() for p in block]
+        self.lengths = [p.numel() for p in self.shared]
+        self.sizes = [sum(p.numel() for p in block) for block in blocks.values()]
+        self.heads = [self.model.task_parameters(task.name) for task in self.model.tasks]
+        self.J: Tensor | None = None  # memory of J and d, used again at every step
+        self.d: Tensor | None = None
+
+    def restructure(self, steps: int, result: StepResult) -> None:
+        """Let the model change its structure after one of `steps` steps. The optimiser's moments of
+        a new parameter are the means of those that it stems from, as the parameter is itself."""
+        origins = self.model.restructure(self.calls, steps, result.gramians)
+        if origins is None:
+            return
+        states = self.optimiser.state
+        means: dict[Tensor, Any] = {
+            p: {name: mean([states[q][name] for q in old]) for name in states[old[0]]}
+            for p, old in origins.items()
+        }
+        for p in self.optimiser.param_groups[0]["params"]:
+            states.pop(p, None)
+        states.update(means)
+        self.renew()
+
+    def renew(self) -> None:
+        """Train the parameters of the model's present structure."""
+        self.optimiser.param_groups[0]["params"] = list(self.model.parameters())
+        self.find_blocks()
+        self.weighting.resize(len(self.sizes))
 
     def __call__(self, batch: Split, observe: bool = False, per_block: bool = False) -> StepResult:
         """Train on a batch. observe: compute Gramians for weightings that need none too, one a
@@ -257,4 +284,6 @@ class Step:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore them."""
         self.model.load_state_dict(state["model"])
+        if self.model.changes:
+            self.renew()
         self.optimiser.load_state_dict(state["optimiser"])

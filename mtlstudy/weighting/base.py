@@ -54,6 +54,10 @@ class Weighting(nn.Module):
         super().__init__()
         self.K, self.B, self.options = tasks, blocks, options
 
+    def resize(self, blocks: int) -> None:
+        """The sharing architecture has another number of blocks from now on."""
+        self.B = blocks if self.per_block else 1
+
     def due(self) -> bool:
         """Whether the next call asks for fresh Gramians."""
         return self.needs == "gramians"
@@ -110,6 +114,12 @@ class GameWeighting(Weighting):
         self.update_every = options.update_every
         self.register_buffer("a", torch.zeros(blocks, tasks, dtype=torch.float64))
         self.register_buffer("status", torch.zeros(blocks, dtype=torch.int64))
+
+    def resize(self, blocks: int) -> None:
+        super().resize(blocks)
+        if len(self.a) != self.B:  # no solution of before is one of the new games
+            self.a = self.a.new_zeros(self.B, self.K)
+            self.status = self.status.new_zeros(self.B)
 
     def due(self) -> bool:
         return self.step % self.update_every == 0

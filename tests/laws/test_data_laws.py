@@ -10,6 +10,7 @@ import yaml
 
 from mtlstudy import InputError, RunConfig, data, fit
 from mtlstudy.data.base import Splits, divide, draw, embedded
+from mtlstudy.data.synthetic import JUDGES
 
 NAMES = [name for name in data.names() if data.get(name).available()]
 WORDS = Path(__file__).parents[2] / "book/words.ko.yml"
@@ -24,7 +25,7 @@ SAME_INPUTS = {  # sets of which different examples may have the same input, and
         "rare letters unknown, long texts cut",
     ),
 }
-GENERATED = ("synthetic", "toy")
+GENERATED = ("synthetic", "toy", *JUDGES)
 print(f"{len(NAMES)} of {len(data.names())} data sets are on this machine")
 
 

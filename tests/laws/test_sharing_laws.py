@@ -66,6 +66,9 @@ def by_hand(name, kind):
     count = {
         "single_task": 3 * trunk,
         "hard": trunk,
+        "cosine_bipartition": trunk,
+        "grouped": 3 * trunk,
+        "nash_share": trunk,
         "partial": trunk + 2 * stage[-1],
         "soft": 3 * trunk,
         "trace_norm": 3 * trunk,

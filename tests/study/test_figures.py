@@ -115,7 +115,7 @@ def test_methods_have_places_names_and_looks_of_their_own(kind: str) -> None:
 
 
 def test_every_family_that_is_published_is_in_the_plan() -> None:
-    assert set(plan.FAMILIES) == set(sharing.names()) - {"nash_share"}
+    assert set(plan.FAMILIES) == set(sharing.names()) - set(plan.STRUCTURES)
 
 
 def test_equal_costs_are_drawn_side_by_side() -> None:

@@ -21,7 +21,7 @@ def test_every_cell_is_a_configuration_of_its_profile(profile):
 
 def test_the_lists_name_what_there_is():
     assert set(plan.WEIGHTINGS) <= set(names("weighting"))
-    assert set(plan.FAMILIES) == set(names("sharing"))  # every family is compared
+    assert {*plan.FAMILIES, *plan.STRUCTURES} == set(names("sharing"))  # every family is compared
     assert plan.BASELINE in {cell.method for cell in plan.cells("quick")}
 
 

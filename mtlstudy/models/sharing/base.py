@@ -23,6 +23,10 @@ State = dict[str, Any]
 """Plain values and tensors."""
 
 
+Origins = Mapping[nn.Parameter, Sequence[nn.Parameter]]
+"""Each parameter of a new structure, with those whose mean it is."""
+
+
 class Use(NamedTuple):
     """Parameters of a block, and the tasks whose outputs depend on them."""
 
@@ -49,6 +53,8 @@ class Sharing(nn.Module):
     """Whether the task losses meet in shared parameters, not in a penalty alone."""
     searches: ClassVar[bool] = False
     """Whether `search` runs before training."""
+    changes: ClassVar[bool] = False
+    """Whether `restructure` changes the parameters while it trains."""
     tuned: ClassVar[Mapping[str, Sequence[Any]]] = {}
     """Options of the family that tuning tries, with their values."""
 
@@ -103,6 +109,11 @@ class Sharing(nn.Module):
         """Find the structure in pieces, each a state of plain values and tensors, the last one the
         structure; `found`: the last piece of an interrupted search, to go on from."""
         raise NotImplementedError
+
+    def restructure(self, step: int, steps: int, gramians: Tensor | None) -> Origins | None:
+        """Called after each of `steps` steps, with the step's Gramians (B, K, K): a new structure's
+        parameters by origin, or None where the structure stays."""
+        return None
 
     def learned(self, inputs: Inputs) -> dict[str, Any]:
         """What was learned or found about sharing, as plain numbers: mixing matrices, gates on
@@ -159,37 +170,44 @@ class Sharing(nn.Module):
 class Partitioned(Sharing):
     """A family in which a stage has one copy for each coalition of tasks, and nothing else."""
 
-    def partition(self, backbone: Backbone) -> list[dict[str, list[str]]]:
-        """For each stage the name of every copy ("shared" where all tasks use it) → its coalition;
-        every task by itself if not said."""
+    def partition(self, backbone: Backbone) -> list[list[list[str]]]:
+        """For each stage the coalitions, lists of task names that together are all tasks; every
+        task by itself if not said."""
         return [singletons(self.task_names) for _ in backbone.stages]
 
     def build(self, backbone: Backbone) -> None:
         self.partitions = self.partition(backbone)
+        pairs = zip(backbone.stages, self.partitions, strict=True)
         self.stages = nn.ModuleList(
-            nn.ModuleDict({copy: stage.build() for copy in coalitions})
-            for stage, coalitions in zip(backbone.stages, self.partitions, strict=True)
+            nn.ModuleDict({self.key(c): stage.build() for c in coalitions})
+            for stage, coalitions in pairs
         )
 
+    def key(self, coalition: Sequence[str]) -> str:
+        """The name of a coalition's copy."""
+        everyone = 1 < len(coalition) == len(self.task_names)
+        return "shared" if everyone else "+".join(sorted(coalition))
+
     def represent(self, x: Tensor, tasks: Sequence[str]) -> dict[str, Tensor]:
-        activations: dict[tuple[str, ...], Tensor] = {(): x}  # path of copies → activation (N, …)
+        activations: dict[tuple[str, ...], Tensor] = {(): x}  # path of copies → activation
         z = {}
         for task in tasks:
             path: tuple[str, ...] = ()
             for stage, coalitions in zip(self.stages, self.partitions, strict=True):
-                h, copy = activations[path], next(c for c in coalitions if task in coalitions[c])
-                path = (*path, copy)
+                h, key = activations[path], next(self.key(c) for c in coalitions if task in c)
+                path = (*path, key)
                 if path not in activations:  # tasks share what they can
-                    activations[path] = stage[copy](h)
+                    activations[path] = stage[key](h)
             z[task] = activations[path]
         return z
 
     def usage(self) -> Iterable[Use]:
         levels = zip(self.stage_names, self.stages, self.partitions, strict=True)
         for name, stage, coalitions in levels:
-            for copy, tasks in coalitions.items():
-                block = name if copy == "shared" else f"{name}.{copy}"
-                yield Use(block, sorted(tasks), parameters(stage[copy]))
+            for c in coalitions:
+                key = self.key(c)
+                block = name if key == "shared" else f"{name}.{key}"
+                yield Use(block, sorted(c), parameters(stage[key]))
 
 
 class Problem(Protocol):
@@ -210,9 +228,9 @@ class Problem(Protocol):
 registry: Registry[type[Sharing]] = Registry("sharing")
 
 
-def singletons(tasks: Sequence[str]) -> dict[str, list[str]]:
-    """Every task by itself."""
-    return {task: [task] for task in tasks}
+def singletons(tasks: Sequence[str]) -> list[list[str]]:
+    """The partition in which every task is by itself."""
+    return [[task] for task in tasks]
 
 
 def parameters(*parts: nn.Module | nn.Parameter) -> list[nn.Parameter]:

@@ -15,5 +15,5 @@ class Hard(Partitioned):
 
     paper = "Caruana 1997"
 
-    def partition(self, backbone: Backbone) -> list[dict[str, list[str]]]:
-        return [{"shared": self.task_names} for _ in backbone.stages]
+    def partition(self, backbone: Backbone) -> list[list[list[str]]]:
+        return [[self.task_names] for _ in backbone.stages]

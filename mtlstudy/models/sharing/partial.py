@@ -1,6 +1,7 @@
 """Task-specific layers: the first s stages are shared, the rest is each task's own.
 
-Source: Ruder, 2017, arXiv 1706.05098, section 3.
+Source: Ruder, *An Overview of Multi-Task Learning in Deep Neural Networks*, 2017, arXiv 1706.05098,
+section 3.
 
     ŷ_t = h_t ∘ f_L^t ∘ … ∘ f_{s+1}^t ∘ f_s ∘ … ∘ f_1 (x)
 
@@ -27,9 +28,10 @@ class Partial(Partitioned):
 
         shared: Annotated[int, Field(ge=0)] | None = None
 
-    def partition(self, backbone: Backbone) -> list[dict[str, list[str]]]:
+    def partition(self, backbone: Backbone) -> list[list[list[str]]]:
         L, s = len(backbone.stages), self.options.shared
-        s = L - 1 if s is None else s
+        if s is None:
+            s = L - 1
         if s > L:
             raise self.refuse(f"shared = {s}, but the backbone has {L} stages; allowed: 0 to {L}")
-        return [{"shared": self.task_names}] * s + [singletons(self.task_names)] * (L - s)
+        return [[self.task_names] if l < s else singletons(self.task_names) for l in range(L)]

@@ -1,7 +1,8 @@
 """Recon: the stages where task gradients conflict most often become task-specific; the rest stays
 shared.
 
-Source: Shi, Li, Zhang & Zhao, ICLR 2023, arXiv 2302.11289.
+Source: Shi, Li, Zhang & Zhao, *Recon: Reducing Conflicting Gradients from the Root for Multi-Task
+Learning*, ICLR 2023, arXiv 2302.11289.
 
     s_l = Σ_steps |{(i, j): cos(g_i^l, g_j^l) < S}|       g_i^l: task i's gradient on stage l
 
@@ -44,9 +45,9 @@ class Recon(Partitioned):
         severity: Annotated[float, Field(ge=-1, le=0)] = 0.0
         search: Annotated[float, Field(gt=0, le=1)] = 0.25
 
-    def partition(self, backbone: Backbone) -> list[dict[str, list[str]]]:
+    def partition(self, backbone: Backbone) -> list[list[list[str]]]:
         specific = self.structure["specific"] if self.structure else []
-        together, apart = {"shared": self.task_names}, singletons(self.task_names)
+        together, apart = [self.task_names], singletons(self.task_names)
         return [apart if l in specific else together for l in range(len(backbone.stages))]
 
     @classmethod
