@@ -16,6 +16,9 @@ import pandas as pd
 
 from mtlstudy.models.sharing._dynamic import trunk_passes
 from mtlstudy.registry import entry
+from mtlstudy.study.claims import Claim
+from mtlstudy.study.format import number
+from mtlstudy.study.words import name
 from mtlstudy.training import tune
 from mtlstudy.training.config import RunConfig
 from mtlstudy.training.store import Run
@@ -179,3 +182,19 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
     hard, oracle = (means["judge"].map(by_arm[arm]) for arm in ("hard", "oracle"))
     gap = (oracle - hard).where(oracle - hard > 1)
     return means.assign(gap_closed=100 * (means["delta_m"] - hard) / gap)
+
+
+def found(frame: pd.DataFrame) -> list[Claim]:
+    """What came out on each judge: whether it judges, and how far NashShare comes."""
+    table = summary(frame).set_index(["judge", "arm"])
+    said = list[Claim]()
+    for judge in table.index.unique("judge"):
+        by_arm, own = table.loc[judge], table.loc[(judge, "nash_share")]
+        arms = ("hard", "oracle", "nash_share", "permuted")
+        figures = {arm: number(by_arm.loc[arm, "delta_m"], sign=True) for arm in arms}
+        figures |= {"judge": name("data_short", judge), "closed": number(own["gap_closed"], 0)}
+        gap = by_arm.loc["oracle", "delta_m"] - by_arm.loc["hard", "delta_m"]
+        figures |= {"gap": number(gap), "ari": number(own["ari"], 2)}
+        figures["share"] = number(own["share"], 2)
+        said.append(Claim("structure", "no_gap" if np.isnan(own["gap_closed"]) else "gap", figures))
+    return said or [Claim("structure", "untested", {})]

@@ -11,7 +11,17 @@ from typing import Any
 import pandas as pd
 
 from mtlstudy.registry import entry
-from mtlstudy.study import benchmarks, claims, comparison, plan, recheck, results, solver, toy
+from mtlstudy.study import (
+    benchmarks,
+    claims,
+    comparison,
+    plan,
+    recheck,
+    results,
+    solver,
+    structure,
+    toy,
+)
 from mtlstudy.study.claims import Claim
 from mtlstudy.study.format import NONE, number, power
 from mtlstudy.study.solver import FAILED, SOLVERS
@@ -32,6 +42,7 @@ def render(profile: str) -> Path:
     """
     found, models = results.load(REPORTED, profile), results.load("solver", profile)
     solved = results.computed("solver", profile)["solver"]
+    judged = results.computed("structure", profile)["structure"]
     compared = comparison.cited(found)
     said = claims.cited([*on_paper(compared), *solver.paper(models), on_recheck(profile)])
     text = {
@@ -40,6 +51,8 @@ def render(profile: str) -> Path:
             "comparison": compared,
             "solver": solver.cited(solved, models),
             "toy": toy.cited(results.computed("toy", profile)["toy"]),
+            "structure": claims.sentences(structure.found(judged)),
+            "structure_seeds": sorted({int(seed) for seed in judged["seed"]}),
             "portable": claims.sentences(on_portable(profile)),
         },
         "provenance": results.provenance(found.runs, profile),
