@@ -122,7 +122,7 @@ def options(source: Path, name: str) -> str:
 
 def value(default: Any) -> str:
     """A default for the eye."""
-    if default is None:
+    if default in (None, []):
         return NONE
     return f"{default:g}" if isinstance(default, float) else f"`{str(default).lower()}`"
 
@@ -134,8 +134,9 @@ def allowed(field: dict[str, Any]) -> str:
         return ", ".join(f"`{one}`" for one in field["enum"])
     if field["type"] == "boolean":
         return "`true`, `false`"
-    if field["type"] == "object":
-        return word("book.options.each", what=allowed(field["additionalProperties"]))
+    if field["type"] in ("object", "array"):
+        each = field["additionalProperties" if field["type"] == "object" else "items"]
+        return word("book.options.each", what=allowed(each))
     text = word(f"book.options.{field['type']}")
     for bound in ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum"):
         if bound in field:
