@@ -101,7 +101,8 @@ class Sentences(Data):
         for task in self.tasks:
             if task.kind == "regression":
                 by = train.labels[task.name].double()
-                targets[task.name] = standardise(targets[task.name], by).float()
+                scaled = standardise(targets[task.name], by[torch.isfinite(by)])
+                targets[task.name] = scaled.float()
         return targets
 
     def load(self, seed: int) -> Splits:

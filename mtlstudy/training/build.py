@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from mtlstudy.data._check import check
 from mtlstudy.data.base import Data, Splits
 from mtlstudy.errors import InputError
 from mtlstudy.models.backbones import Backbone
@@ -60,6 +61,7 @@ def _load(name: str, options: str, seed: int, where: str) -> tuple[Data, Splits]
     kind = entry("data", name)
     data: Data = kind(kind.Options.parse("data_options", json.loads(options)))
     splits, device = data.load(seed), torch.device(where)
+    check(data, splits)
     parts = (splits.train, splits.validation, splits.test)
     size = sum(split.bytes() for split in parts)
     if device.type == "cuda" and size > torch.cuda.mem_get_info()[0] / 2:

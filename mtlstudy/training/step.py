@@ -260,8 +260,11 @@ class Step:
         return g if g.stride() == p.stride() else torch.empty_like(p).copy_(g)
 
     def update(self, result: StepResult) -> None:
-        """The optimiser's step; where a loss or Gramian is not finite it leaves everything."""
+        """The optimiser's step; where a loss, weight or Gramian is not finite it leaves
+        everything."""
         finite = torch.isfinite(result.losses).all()
+        if self.weighting.needs != "jacobian":  # there the weights are not what moves the model
+            finite = finite & torch.isfinite(result.weights.weights).all()
         if result.gramians is not None:
             finite = finite & torch.isfinite(result.gramians).all()
         self.diverged = torch.where((self.diverged < 0) & ~finite, self.calls, self.diverged)

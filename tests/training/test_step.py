@@ -163,3 +163,17 @@ def test_the_peak_is_that_of_the_tensors():
         return b.sum()
 
     assert modes.peak(work, torch.device("cpu")) == pytest.approx(12.0, rel=0.01)
+
+
+def test_no_step_is_taken_on_weights_that_are_not_finite():
+    """The geometric mean of the losses has no derivative where a task has no label: its loss is
+    0."""
+    config = RunConfig(data="synthetic", weighting="gls", steps=2, evaluations=1)
+    state = Training(config, store.root() / "x")
+    batch = state.sampler.draw()
+    batch.targets["task1"][:] = float("nan")
+    before = [p.detach().clone() for p in state.model.parameters()]
+    result = state.train(batch)
+    assert not torch.isfinite(result.weights.weights).all()
+    assert all(torch.equal(p, q) for p, q in zip(before, state.model.parameters(), strict=True))
+    assert int(state.train.diverged) == 0

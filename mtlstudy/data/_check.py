@@ -1,0 +1,82 @@
+"""One check of what a data set loads, for the sets of this package and for anybody's own: what is
+not as the tasks say is refused before any work, by split, task, row and value."""
+
+import torch
+from torch import Tensor
+
+from mtlstudy.data.base import Data, Splits
+from mtlstudy.errors import InputError
+from mtlstudy.models.tasks import Task
+
+
+def check(data: Data, splits: Splits) -> None:
+    """Every split has examples with finite inputs, and a target for every task in its form; every
+    task has a label in training and validation, and not one value alone to learn.
+
+    Raises:
+        InputError: the first thing that is not so.
+    """
+    names = [task.name for task in data.tasks]
+    if len(set(names)) < len(names):
+        raise InputError(f"data = {data.name!r}: tasks {names}; allowed: names that differ")
+    for part, split in vars(splits).items():
+        pools, where = split.pools(), f"data = {data.name!r}: {part}"
+        for what, have in (("inputs", set(pools) - {""} or set(names)), ("targets", split.targets)):
+            if set(have) != set(names):
+                raise InputError(f"{where} has {what} for {sorted(have)}; allowed: {sorted(names)}")
+        for pool, x in pools.items():
+            if fault := wrong_input(x):
+                raise InputError(f"{where}: inputs{f' of {pool}' if pool else ''} {fault}")
+        for task in data.tasks:
+            x = pools[task.name] if task.name in pools else pools[""]
+            fault = wrong_target(task, split.targets[task.name], x, data.tagging)
+            if not fault and part != "test":
+                fault = nothing_to_learn(task, split.targets[task.name], part)
+            if fault:
+                raise InputError(f"{where}: targets of {task.name} {fault}")
+
+
+def wrong_input(x: Tensor) -> str:
+    """What is wrong with inputs (N, …), or nothing."""
+    if not len(x):
+        return "hold no example"
+    if not x.is_floating_point():
+        return ""
+    if x.dtype != torch.float32:
+        return f"are {x.dtype}; allowed: torch.float32, or whole numbers (tokens)"
+    bad = ~torch.isfinite(x.flatten(1)).all(1)
+    return f"are not finite at row {int(bad.nonzero()[0])}" if bad.any() else ""
+
+
+def wrong_target(task: Task, y: Tensor, x: Tensor, tagging: bool) -> str:
+    """What is wrong with targets y of inputs x (N, …), or nothing: (N,), of tags (N, T)."""
+    shape = tuple(x.shape[:2] if tagging and task.kind == "multiclass" else x.shape[:1])
+    if tuple(y.shape) != shape:
+        return f"have shape {tuple(y.shape)}; allowed: {shape}"
+    if task.kind == "value":
+        return ""
+    if task.kind == "multiclass":
+        kind, allowed = torch.int64, f"0 to {task.outputs - 1}, or −100 (missing)"
+        bad = (y != -100) & ((y < 0) | (y >= task.outputs))
+    elif task.kind == "binary":
+        kind, allowed = torch.float32, "0, 1, or NaN (missing)"
+        bad = ~(torch.isnan(y) | (y == 0) | (y == 1))
+    else:
+        kind, allowed = torch.float32, "finite numbers, or NaN (missing)"
+        bad = torch.isinf(y)
+    if y.dtype != kind:
+        return f"are {y.dtype}; allowed: {kind}"
+    if bad.any():
+        row = bad.nonzero()[0].tolist()
+        return f"hold {y[tuple(row)].item():g} at row {row[0]}; allowed: {allowed}"
+    return ""
+
+
+def nothing_to_learn(task: Task, y: Tensor, part: str) -> str:
+    """Whether the targets of a part hold no label, or of a regression in training one value."""
+    labels = y[task.mask(y)]
+    if task.kind != "value" and not len(labels):
+        return "hold no label; allowed: one at least"
+    if task.kind == "regression" and part == "train" and bool((labels == labels[0]).all()):
+        return f"are all {labels[0].item():g}: there is nothing to learn"
+    return ""
