@@ -99,17 +99,15 @@ def run(
 ) -> None:
     """Tune on the profile's budget, then train the reported seeds. Finished runs are read, killed
     ones resumed."""
-    from mtlstudy.study.plan import PROFILES
+    from mtlstudy.study.plan import profile_named
     from mtlstudy.training import tune
     from mtlstudy.training.parallel import is_main_process
 
-    if profile not in PROFILES:
-        raise unknown("profile", profile, PROFILES)
+    plan = profile_named(profile)
     values = parse_settings(set_ or [])
     options = {"seed": "--seeds", **{kind: f"--{kind}" for kind in PACKAGES}}
     for name in sorted(options.keys() & values):
         raise InputError(f"--set {name}={values[name]}: allowed: {options[name]}")
-    plan = PROFILES[profile]
     fields = {**plan.run, "device": device, **values}
     if "evaluations" not in values and isinstance(fields["steps"], int):
         fields["evaluations"] = max(min(fields["evaluations"], fields["steps"]), 1)
@@ -211,11 +209,8 @@ def recheck(
 ) -> None:
     """Train a sample of the published runs again, and write how they came out. With --portable: how
     far another arithmetic moves the results, for all runs within the time."""
-    from mtlstudy.study import plan
     from mtlstudy.study import recheck as sample
 
-    if profile not in plan.PROFILES:
-        raise unknown("profile", profile, plan.PROFILES)
     file = sample.recheck(profile, seconds)
     for row in sample.read(profile, store.is_portable()):
         typer.echo(f"{row['run_id']} {row['data']} {row['method']}: {row['verdict']}")
@@ -245,11 +240,10 @@ def verify(
 ) -> None:
     """Check every run against its seal, and the runs here against the published ones. Exit code 1
     where one is faulty, where results differ, and where there was nothing to compare."""
-    from mtlstudy.study import plan
+    from mtlstudy.study.plan import profile_named
     from mtlstudy.study.recheck import OUTSIDE, SAME, WITHIN, compare
 
-    if profile not in plan.PROFILES:
-        raise unknown("profile", profile, plan.PROFILES)
+    profile_named(profile)
     paths = store.folders()
     faults = [(path, fault) for path in paths if (fault := store.fault(path))]
     for path, fault in faults:

@@ -113,13 +113,13 @@ def test_the_commands_of_a_page_exist(page):
     assert used <= commands, used - commands
 
 
-@pytest.mark.parametrize("pattern", [r"/work/", r"/tmp/", r"\.library"])
+@pytest.mark.parametrize("pattern", [r"/[w]ork/", r"/[t]mp/", r"\.[l]ibrary"])
 def test_no_trace_of_a_machine(pattern):
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
     files = [
         ROOT / name
         for name in listed.stdout.splitlines()
-        if name != "tests/test_project.py" and not name.startswith("book/_static/mathjax")
+        if not name.startswith("book/_static/mathjax")
     ]
     if not files:
         pytest.skip("not a git checkout")

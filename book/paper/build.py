@@ -17,8 +17,8 @@ from typing import Any
 
 import yaml
 
-from mtlstudy.errors import InputError, unknown
-from mtlstudy.study.plan import PROFILES
+from mtlstudy.errors import InputError
+from mtlstudy.study.plan import PROFILES, profile_named
 from mtlstudy.training import store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,8 +39,7 @@ def compile(review: bool, profile: str = "quick", built: Path | None = None) -> 
     """
     import typst
 
-    if profile not in PROFILES:
-        raise unknown("profile", profile, PROFILES)
+    profile_named(profile)
     built = built or store.build_folder()
     text = built / "text" / f"{profile}.json"
     figure = built / "results" / profile / "figures" / "delta_m.pdf"

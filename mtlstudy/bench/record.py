@@ -15,7 +15,6 @@ import pandas as pd
 import torch
 
 from mtlstudy.bench.peers import peer
-from mtlstudy.errors import unknown
 from mtlstudy.study import benchmarks, plan
 from mtlstudy.training import store
 from mtlstudy.training.config import resolve_device
@@ -37,8 +36,7 @@ def measure(
     peers: checkouts (see `peers.peer`). Raises `InputError` for an unknown name, profile, device or
     peer.
     """
-    if profile not in plan.PROFILES:
-        raise unknown("profile", profile, plan.PROFILES)
+    plan.profile_named(profile)
     benchmarks.source(name)  # or an `InputError` with the nearest spelling
     module = import_module(f"mtlstudy.bench.{name}")
     device, others = resolve_device(device), [peer(path) for path in peers]

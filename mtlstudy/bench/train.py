@@ -36,8 +36,11 @@ from mtlstudy.training.loop import Training
 from mtlstudy.training.tune import train
 
 BASELINE = {
-    **{"loop": "step", "shares": "run", "methods": "hard+equal"},
-    **{"jobs": "jobs_1", "arithmetic": "native"},
+    "loop": "step",
+    "shares": "run",
+    "methods": "hard+equal",
+    "jobs": "jobs_1",
+    "arithmetic": "native",
 }
 DATA_SETS = {
     "quick": ("multi_mnist", "yeast"),

@@ -99,7 +99,8 @@ def aggregate(results: Results) -> pd.DataFrame:
     ]
     table = pd.concat(parts, axis=1).rename_axis(keys).reset_index()
     base = table[table["method"] == plan.BASELINE].set_index("data")["parameters"]
-    table["reduction"] = 100.0 * (1.0 - table["parameters"] / table["data"].map(base))
+    pairs = zip(table["parameters"], table["data"].map(base), strict=True)
+    table["reduction"] = [metrics.reduction(*pair) for pair in pairs]
     table["place"] = table["method"].map(plan.place)
     ordered: pd.DataFrame = table.sort_values(["data", "place"], ignore_index=True)
     new = {"n": "left", "mean": "delta_m", "negative_rate": "negative_transfer"}
@@ -176,7 +177,9 @@ def _tested(results: Results, row: dict[str, Any]) -> dict[str, Any]:
     """A row of `declared` as strings, with the number of pairs."""
     called = named(results.comparison)
     return {
-        **{"a": called(row["a"]), "b": called(row["b"]), "n": row["n"]},
+        "a": called(row["a"]),
+        "b": called(row["b"]),
+        "n": row["n"],
         **{key: number(row[key], 3) for key in ("p_holm", "smallest_p")},
         "difference": number(row["difference"], sign=True),
         "effect": number(row["effect"], 2),

@@ -16,12 +16,28 @@ from mtlstudy.training.tune import Budget
 BASELINE = "single_task+equal"
 HARD = "hard+equal"
 WEIGHTINGS = (
-    *("equal", "scale_invariant", "uncertainty", "static"),
-    *("equal_norm", "nash", "block_nash"),
+    "equal",
+    "scale_invariant",
+    "uncertainty",
+    "static",
+    "equal_norm",
+    "nash",
+    "block_nash",
 )
 FAMILIES = (
-    *("single_task", "hard", "partial", "soft", "trace_norm", "tensor_factorised"),
-    *("cross_stitch", "sluice", "hierarchical", "sparse", "mmoe", "ple", "recon"),
+    "single_task",
+    "hard",
+    "partial",
+    "soft",
+    "trace_norm",
+    "tensor_factorised",
+    "cross_stitch",
+    "sluice",
+    "hierarchical",
+    "sparse",
+    "mmoe",
+    "ple",
+    "recon",
 )
 STRUCTURES = ("grouped", "nash_share", "cosine_bipartition")
 """Families that `structure` compares, on truths of its own."""
@@ -158,14 +174,20 @@ def cells(profile: str, comparison: str = "") -> list[Cell]:
     return list(dict.fromkeys(cell for name in names for cell in select(name, profile)))
 
 
+def profile_named(name: str) -> Profile:
+    """A profile; `InputError` with the nearest spelling for an unknown one."""
+    if name not in PROFILES:
+        raise unknown("profile", name, PROFILES)
+    return PROFILES[name]
+
+
 def select(comparison: str, profile: str, data: str = "", methods: str = "") -> list[Cell]:
     """The cells of a comparison, or of other data sets and methods, given with commas between.
 
     Raises:
         InputError: an unknown profile, comparison, data set or method.
     """
-    if profile not in PROFILES:
-        raise unknown("profile", profile, PROFILES)
+    profile_named(profile)
     if comparison not in COMPARISONS:
         raise unknown("comparison", comparison, COMPARISONS)
     chosen = _listed(methods, COMPARISONS[comparison].methods)

@@ -102,15 +102,16 @@ def recheck(profile: str, seconds: float = SECONDS) -> Path:
             if time.perf_counter() - begin > seconds:
                 break
             outcomes.append(verdict(fit(config, progress=False), profile))
-    target, record = file(profile), {"commit": commit, "profile": profile, "drawn": outcomes}
+    target = file(profile, store.is_portable())
+    record = {"commit": commit, "profile": profile, "drawn": outcomes}
     store.write(target, store.canonical(record))
     return target
 
 
-def file(profile: str, portable: bool | None = None) -> Path:
+def file(profile: str, portable: bool) -> Path:
     """Where a sample's record is: recheck.json in the build folder, or, trained by the portable
-    arithmetic (by default: this process's), portable.json among the published results."""
-    if store.is_portable() if portable is None else portable:
+    arithmetic, portable.json among the published results."""
+    if portable:
         return results.PUBLISHED / profile / "portable.json"
     return store.build_folder() / "recheck.json"
 

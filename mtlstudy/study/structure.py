@@ -74,7 +74,12 @@ PROFILES: Mapping[str, Profile] = {
     ),
     "full": Profile(
         (
-            *("two_groups", "three_groups", "one_teacher", "unrelated", "lower_shared", "capacity"),
+            "two_groups",
+            "three_groups",
+            "one_teacher",
+            "unrelated",
+            "lower_shared",
+            "capacity",
             "two_groups_apart",
         ),
         tuple(ARMS),

@@ -23,7 +23,7 @@ from mtlstudy.study import (
     toy,
 )
 from mtlstudy.study.claims import Claim
-from mtlstudy.study.format import NONE, number, power
+from mtlstudy.study.format import number, power
 from mtlstudy.study.solver import FAILED, SOLVERS
 from mtlstudy.study.words import label, name
 from mtlstudy.training import store
@@ -32,6 +32,8 @@ REPORTED = "weightings"
 """The comparison that the paper reports."""
 CONTROL = "nash_equal_norm"
 """Its declared comparison of bargaining with the control, on which conclusions rest."""
+VERDICTS = {"outside": recheck.OUTSIDE, "within": recheck.WITHIN, "same": recheck.SAME}
+"""Outcome of a run trained again → what it is called there, the worst first."""
 
 
 def render(profile: str) -> Path:
@@ -85,32 +87,33 @@ def on_paper(compared: Mapping[str, Any]) -> list[Claim]:
     return said
 
 
-VERDICTS = {"outside": recheck.OUTSIDE, "within": recheck.WITHIN, "same": recheck.SAME}
-
-
 def on_recheck(profile: str) -> Claim:
     """What came out of training a sample of the published runs again."""
-    drawn = [row["verdict"] for row in recheck.read(profile)]
-    counts = {outcome: number(drawn.count(said), 0) for outcome, said in VERDICTS.items()}
-    worst = next((outcome for outcome, said in VERDICTS.items() if said in drawn), "untested")
-    return Claim("recheck", worst, {"drawn": number(len(drawn), 0), **counts}, "recheck.verdict")
+    counts = counted([row["verdict"] for row in recheck.read(profile)])
+    worst = next((outcome for outcome in VERDICTS if counts[outcome] != "0"), "untested")
+    return Claim("recheck", worst, counts, "recheck.verdict")
 
 
 def on_portable(profile: str) -> list[Claim]:
     """How far the portable arithmetic moves published results, a data set each, and its price."""
     timed = benchmarks.part(benchmarks.frames()["train"], "arithmetic", method="portable")
     price, said = timed.set_index("problem")["ratio"], list[Claim]()
-    drawn = pd.DataFrame(
-        recheck.read(profile, portable=True), columns=["data", "verdict", "largest"]
-    )
+    columns = ["data", "verdict", "largest"]
+    drawn = pd.DataFrame(recheck.read(profile, portable=True), columns=columns)
     for data, own in drawn.groupby("data", sort=True):
-        counts = {key: number((own["verdict"] == v).sum(), 0) for key, v in VERDICTS.items()}
-        figures = {"data": name("data_short", str(data)), "drawn": number(len(own), 0), **counts}
         off = own["largest"].astype(float)
+        figures = {"data": name("data_short", str(data)), **counted(list(own["verdict"]))}
         figures |= {"median": number(off.median()), "largest": number(off.max())}
-        figures["price"] = number(price[data]) if data in price else NONE
+        if data in price:
+            figures["price"] = number(price[data])
         said.append(Claim("portable", "timed" if data in price else "untimed", figures))
     return said or [Claim("portable", "untested", {})]
+
+
+def counted(verdicts: list[str]) -> dict[str, str]:
+    """How many runs were drawn, and how many came out as what."""
+    counts = {outcome: number(verdicts.count(one), 0) for outcome, one in VERDICTS.items()}
+    return {"drawn": number(len(verdicts), 0), **counts}
 
 
 def protocol(profile: str) -> dict[str, Any]:
