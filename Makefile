@@ -12,11 +12,11 @@ LOCK := $(if $(shell command -v flock 2>/dev/null),flock _build/.lock,)
 SNAKEMAKE = $(LOCK) $(BIN)/python -m snakemake --nolock --cores $(CORES) --scheduler greedy --rerun-incomplete \
   --rerun-triggers mtime --quiet rules host progress --config profile=$(PROFILE) device=$(DEVICE)
 
-.PHONY: help book test check study publish serve lock clean
+.PHONY: help book test check study publish reliability serve lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
 
 .venv/installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -46,6 +46,9 @@ study: .venv/installed ## train what the profile lacks, in the store and among t
 
 publish: .venv/installed ## merge what is trained here into book/results, and the README
 	$(BIN)/python -m mtlstudy.cli publish --profile $(PROFILE)
+
+reliability: .venv/installed ## each promise tried many times (half an hour); the counts go to book/results
+	PYTHONPATH=tests $(BIN)/python -m reliability
 
 serve: book ## serve the book on http://localhost:8000
 	$(BIN)/python -m http.server 8000 --bind 127.0.0.1 --directory _build/html

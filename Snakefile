@@ -14,6 +14,7 @@ PACKAGE = [str(p) for p in sorted(Path("mtlstudy").rglob("*.py")) if p.name not 
 COMPUTE = [p for p in PACKAGE if not {"study", "bench"} & {*Path(p).parts}]  # what a run depends on
 STUDY = [p for p in PACKAGE if "bench" not in Path(p).parts]
 RESULTS = [str(p) for p in sorted(Path("book/results", PROFILE).glob("*.*")) if p.suffix in (".csv", ".json")]
+RELIABILITY = [str(p) for p in [Path("book/results/reliability.json")] if p.exists()]
 BENCHES = [str(p) for p in sorted(Path("book/results/bench").glob("*.*"))]
 WORDS = ["book/words.ko.yml", "book/claims.ko.yml"]
 PAGES = [f"book/experiments/{page}.ipynb" for page in plan.NOTEBOOKS]
@@ -59,6 +60,7 @@ rule text:  # claims as sentences, numbers, provenance: what chapters and paper 
         WORDS,
         RESULTS,
         BENCHES,
+        RELIABILITY,
         "_build/recheck.json",
     output:
         TEXT,

@@ -23,6 +23,8 @@ from mtlstudy.training.loop import fit
 from mtlstudy.training.store import Run
 
 SAME, WITHIN, OUTSIDE = "same bits", "within the spread of seeds", "outside it"
+RELIABILITY = results.PUBLISHED / "reliability.json"
+"""What `make reliability` counted: part → tried, failed, details, seconds, and under what."""
 SECONDS = 90.0
 """No further run is begun after so much time."""
 MOST = 8

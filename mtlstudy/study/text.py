@@ -56,6 +56,7 @@ def render(profile: str) -> Path:
             "structure": claims.sentences(structure.found(judged)),
             "structure_seeds": sorted({int(seed) for seed in judged["seed"]}),
             "portable": claims.sentences(on_portable(profile)),
+            "reliability": claims.sentences(on_reliability()),
         },
         "provenance": results.provenance(found.runs, profile),
         "set": protocol(profile),
@@ -108,6 +109,28 @@ def on_portable(profile: str) -> list[Claim]:
             figures["price"] = number(price[data])
         said.append(Claim("portable", "timed" if data in price else "untimed", figures))
     return said or [Claim("portable", "untested", {})]
+
+
+def on_reliability() -> list[Claim]:
+    """What the reliability campaign counted, a part each; figures that are not whole are shown to
+    one digit, small ones in powers of ten."""
+    said, file = list[Claim](), recheck.RELIABILITY
+    parts = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    for part, counts in parts.items():
+        figures = {"tried": counts["tried"], "failed": counts["failed"], **counts["details"]}
+        shown = {
+            key: value if isinstance(value, str) else figure(value)
+            for key, value in figures.items()
+        }
+        said.append(Claim(f"reliability_{part}", "counted", {**shown, "date": counts["date"]}))
+    return said or [Claim("reliability", "untested", {})]
+
+
+def figure(value: float) -> str:
+    """A count whole, another number to one digit, a small one in powers of ten."""
+    if isinstance(value, int):
+        return number(value, 0)
+    return number(value) if value == 0 or abs(value) >= 0.1 else power(value)
 
 
 def counted(verdicts: list[str]) -> dict[str, str]:

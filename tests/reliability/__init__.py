@@ -1,0 +1,53 @@
+"""The reliability campaign: each part tries one promise of the project many times and counts where
+it was broken.
+
+A part is a file here with `run(count, seed) -> Outcome`, a line in `PARTS` and a sentence
+`reliability_<part>` in book/claims.ko.yml. `make reliability` runs all at campaign size and writes
+the record that the book quotes; tests/test_reliability.py runs each at the small count.
+"""
+
+import json
+import time
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import NamedTuple
+
+from mtlstudy.study.recheck import RELIABILITY
+from mtlstudy.training import store
+
+
+class Count(NamedTuple):
+    """How often a part tries: in the campaign, and in the tests (seconds)."""
+
+    campaign: int
+    small: int
+
+
+class Outcome(NamedTuple):
+    """What was tried and how often it was wrong; details: further figures by name, for the book's
+    sentence. part and seconds are filled in by `run`."""
+
+    tried: int
+    failed: int
+    details: Mapping[str, float | str] = {}
+    part: str = ""
+    seconds: float = 0.0
+
+
+PARTS: dict[str, Count] = {}
+
+
+def run(part: str, count: int, seed: int = 0) -> Outcome:
+    """Run a part, timed."""
+    begin = time.perf_counter()
+    outcome: Outcome = import_module(f"reliability.{part}").run(count, seed)
+    return outcome._replace(part=part, seconds=round(time.perf_counter() - begin, 1))
+
+
+def record(outcome: Outcome, file: Path = RELIABILITY) -> None:
+    """Put a part into the record, in place of what it said of that part before."""
+    origin = store.provenance("cpu")
+    made = {name: origin[name] for name in ("date", "processor", "isa", "commit")}
+    there = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    store.write(file, store.canonical({**there, outcome.part: {**outcome._asdict(), **made}}))

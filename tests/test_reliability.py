@@ -1,0 +1,31 @@
+"""The campaign's parts at a small count, and its record."""
+
+import json
+
+import pytest
+from reliability import PARTS, Outcome, record, run
+
+from mtlstudy.study import claims, text
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_no_promise_is_broken(part):
+    outcome = run(part, PARTS[part].small)
+    assert outcome.part == part and outcome.tried > 0
+    assert outcome.failed == 0, outcome
+
+
+def test_a_part_replaces_its_own_record_alone(tmp_path):
+    file = tmp_path / "reliability.json"
+    record(Outcome(10, 1, {"worst": 0.5}, "a", 1.0), file)
+    record(Outcome(5, 0, {}, "b", 1.0), file)
+    record(Outcome(20, 0, {"worst": 0.25}, "a", 2.0), file)
+    read = json.loads(file.read_text())
+    assert list(read) == ["a", "b"] and read["a"]["tried"] == 20 and read["b"]["tried"] == 5
+    assert read["a"]["details"] == {"worst": 0.25} and read["a"]["processor"]
+
+
+def test_every_part_of_the_published_record_has_its_sentence():
+    for claim in text.on_reliability():
+        assert claim.sentence()
+    assert claims.sentences(text.on_reliability())
