@@ -50,16 +50,29 @@ class Profile(NamedTuple):
     budget: Budget
 
 
+FULL = Budget(
+    trials=8,
+    tuning_seeds=2,
+    seeds=10,
+    dropouts=(0.0, 0.3),
+    schedules=("constant", "cosine"),
+    rates=(3e-3, 1e-2),
+    extend=2,
+)
 PROFILES: Mapping[str, Profile] = {
     "quick": Profile(
         {"steps": 250, "evaluations": 5, "mode": "sequential"},
         Budget(trials=3, tuning_seeds=1, seeds=3, dropouts=(0.0,)),
     ),
+    "full": Profile({"steps": 2000, "evaluations": 20, "mode": "sequential"}, FULL),
+}
+HEAVY: Mapping[str, Profile] = {  # of convolutional and token problems, where it differs
     "full": Profile(
-        {"steps": 3000, "evaluations": 30, "mode": "auto"},
-        Budget(trials=10, tuning_seeds=3, seeds=10, dropouts=(0.0, 0.3)),
+        {"steps": 1000, "evaluations": 20, "mode": "sequential"}, FULL._replace(seeds=5)
     ),
 }
+TRUNKS = ("multi_mnist", "korean_tagging")
+"""Data sets with such trunks."""
 SETTINGS: Mapping[str, Mapping[str, Any]] = {  # fields of a data set's runs beside the defaults
     "korean_sentences": {"width": 24, "batch_size": 32},
     "korean_tagging": {"width": 32},
@@ -148,10 +161,16 @@ class Cell(NamedTuple):
         return self.method.partition("+")[0]
 
     @property
+    def scale(self) -> Profile:
+        """How much work is done on its data set."""
+        heavy = HEAVY.get(self.profile) if self.data in TRUNKS else None
+        return heavy or PROFILES[self.profile]
+
+    @property
     def config(self) -> RunConfig:
         """The configuration before tuning."""
         sharing, weighting = self.method.split("+")
-        run = {**PROFILES[self.profile].run, **SETTINGS.get(self.data, {})}
+        run = {**self.scale.run, **SETTINGS.get(self.data, {})}
         options = SIZES.get(self.data, {}).get(self.profile, {})
         return RunConfig(
             data=self.data, sharing=sharing, weighting=weighting, data_options=options, **run

@@ -128,18 +128,39 @@ def collect(configs: Iterable[RunConfig], profile: str) -> dict[str, pd.DataFram
 
 
 def tuning(cell: Cell) -> list[RunConfig]:
-    """The tuning runs that a cell needs: its own, or those of the cell whose values it takes
-    over."""
-    config, budget = (cell.like or cell).config, plan.PROFILES[cell.profile].budget
-    return [run for _, group in tune.tuning(config, budget) for run in group]
+    """The tuning runs that a cell needs: its own, or those of the cell whose values it takes over.
+    Where they lead beyond the grid (`tune.further`), as far as is known by what is finished."""
+    return [run for _, group in _tried(cell.like or cell)[0] for run in group]
+
+
+def _tried(cell: Cell) -> tuple[list[tuple[tune.Candidate, list[RunConfig]]], list[float] | None]:
+    """A cell's candidates with their runs, and their scores where all are finished."""
+    config, budget = cell.config, cell.scale.budget
+    groups = tune.tuning(config, budget)
+    while all(is_finished(run, cell.profile) for _, group in groups for run in group):
+        scores = [mean([score(run, cell.profile) for run in group]) for _, group in groups]
+        more = tune.further([each for each, _ in groups], scores, budget) if groups else None
+        if more is None:
+            return groups, scores
+        groups += tune.tuning(config, budget, tried=[more])
+    return groups, None
 
 
 def is_tuned(cell: Cell) -> bool:
     """Whether the tuning runs that a cell needs are finished."""
     try:
-        return all(is_finished(run, cell.profile) for run in tuning(cell))
+        return _tried(cell.like or cell)[1] is not None
     except InputError:  # data without a pin that are not on this machine
         return False
+
+
+def ensure_tuned(cells: Iterable[Cell], jobs: int = 1) -> None:
+    """Train the tuning runs of cells of a profile, until each has its values."""
+    left = [cell for cell in cells if not is_tuned(cell)]
+    while left:
+        runs = {run.run_id: run for cell in left for run in tuning(cell)}
+        ensure(sorted(runs.values(), key=lambda c: c.seed), left[0].profile, jobs)
+        left = [cell for cell in left if not is_tuned(cell)]
 
 
 def score(config: RunConfig, profile: str) -> float:
@@ -151,14 +172,13 @@ def score(config: RunConfig, profile: str) -> float:
 
 def resolve(cell: Cell, seeds: Sequence[int] | None = None) -> Resolved:
     """What a cell whose tuning runs are finished consists of; it trains nothing."""
-    config, budget = cell.config, plan.PROFILES[cell.profile].budget
+    config, budget = cell.config, cell.scale.budget
     seeds = range(budget.seeds) if seeds is None else seeds
-    groups = tune.tuning(config, budget)
+    groups, scores = ([], None) if cell.like else _tried(cell)
     if cell.like is not None:
-        groups, selected = [], resolve(cell.like).selected
-    elif groups:
-        means = [mean([score(run, cell.profile) for run in group]) for _, group in groups]
-        selected = tune.select([each for each, _ in groups], means)
+        selected = resolve(cell.like).selected
+    elif groups and scores:
+        selected = tune.select([each for each, _ in groups], scores)
     else:
         (selected,) = tune.candidates(config, budget)
     flat = [run for _, group in groups for run in group]
@@ -206,7 +226,7 @@ def gather(
             reasons[cell.data, cell.sharing] = reason
             continue
         if train:
-            ensure(tuning(cell), cell.profile)
+            ensure_tuned([cell])
         elif not is_tuned(cell):
             continue
         resolved = resolve(cell, seeds)
@@ -269,7 +289,7 @@ def gramians(data: str, profile: str) -> list[Tensor]:
     """Recorded Gramians of the reported runs of hard+nash, summed over blocks, in training order: a
     tensor (steps, K, K) a seed. Runs that are not in the store are trained."""
     cell = Cell(data, "hard+nash", profile)
-    ensure(tuning(cell), profile)
+    ensure_tuned([cell])
     recorded = []
     for run in tune.train(resolve(cell).reported, progress=False):
         lines = [line["gramian"] for line in run.observations() if line["gramian"]]
@@ -336,8 +356,8 @@ def train(cells: Sequence[Cell], jobs: int = 1) -> list[str]:
             lines.append(f"{name}: its files are not on this machine (`mtlstudy data {name}`)")
             continue
         group = [cell for cell in cells if cell.data == name and not refusal(cell)]
-        tried = {run.run_id: run for cell in group for run in tuning(cell)}
-        ensure(sorted(tried.values(), key=lambda c: c.seed), cells[0].profile, jobs)
+        ensure_tuned(group, jobs)
+        tried = {run.run_id for cell in group for run in tuning(cell)}
         final = [run for cell in group for run in resolve(cell).reported]
         ensure(sorted(final, key=lambda c: c.seed), cells[0].profile, jobs)
         lines.append(f"{name}: {len(group)} methods, {len(tried)} + {len(final)} runs are there")
@@ -351,7 +371,7 @@ def progress(profile: str) -> str:
         if (cell.data, cell.sharing) in refused(profile):
             continue
         runs = [] if cell.like else tuning(cell)
-        total += len(runs) + plan.PROFILES[profile].budget.seeds
+        total += len(runs) + cell.scale.budget.seeds
         if is_tuned(cell):
             runs += resolve(cell).reported
         done += sum(is_finished(run, profile) for run in runs)

@@ -84,7 +84,7 @@ PROFILES: Mapping[str, Profile] = {
         ),
         tuple(ARMS),
         RUN,
-        Budget(trials=10, tuning_seeds=3, seeds=10, dropouts=(0.0, 0.1)),
+        Budget(trials=8, tuning_seeds=2, seeds=10, dropouts=(0.0, 0.1), extend=2),
     ),
 }
 

@@ -1,5 +1,6 @@
 """What a run is: one frozen, validated configuration."""
 
+from math import cos, pi
 from typing import Annotated, Any, Literal
 
 import torch
@@ -31,6 +32,7 @@ class RunConfig(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     device: str = "auto"
     lr: Annotated[float, Field(gt=0, le=10)] = 1e-3
+    schedule: Literal["constant", "cosine"] = "constant"
     backbone: Literal["auto", "mlp", "cnn", "text_cnn", "transformer"] = "auto"
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
@@ -143,6 +145,13 @@ class RunConfig(BaseModel):
     def role(self) -> Literal["tune", "final"]:
         """Whether the seed is one that hyperparameters are tuned on."""
         return "tune" if self.seed >= TUNING_SEED else "final"
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step: constant, or half a cosine from `lr` to 0 (Loshchilov &
+        Hutter, ICLR 2017, arXiv 1608.03983, without restarts)."""
+        if self.schedule == "constant":
+            return self.lr
+        return self.lr * (1 + cos(pi * step / self.steps)) / 2
 
     @property
     def tasks(self) -> tuple[Task, ...]:

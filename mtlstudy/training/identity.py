@@ -22,6 +22,8 @@ LOOP = 1
 
 NOT_MEANT = ("device",)
 """Fields that say where a run is made and not which run it is."""
+LATER: Mapping[str, Any] = {"schedule": "constant"}
+"""Fields younger than published runs, with what those were trained at: it is not written out."""
 
 
 def versions(config: Mapping[str, Any]) -> dict[str, int]:
@@ -41,7 +43,11 @@ def content(config: Mapping[str, Any]) -> str:
 
 def run_id(config: Mapping[str, Any]) -> str:
     """16 hex digits that name the run of a configuration (`RunConfig.model_dump(mode="json")`)."""
-    meant = {key: value for key, value in config.items() if key not in NOT_MEANT}
+    meant = {
+        key: value
+        for key, value in config.items()
+        if key not in NOT_MEANT and (key, value) not in LATER.items()
+    }
     text = json.dumps([meant, content(config), versions(config)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -51,7 +57,7 @@ def changes(record: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]:
 
     record: the run's run.json; config: what its configuration is today.
     """
-    then, now = record["config"], config
+    then, now = {**LATER, **record["config"]}, config
     found = [
         f"{key}: {then.get(key)!r} then, {now[key]!r} now"
         for key in now

@@ -210,6 +210,7 @@ class Training:
 
     def advance(self, observe: bool) -> StepResult:
         """One training step on the next batch."""
+        self.train.set_rate(self.config.rate(self.step))
         result = self.train(self.sampler.draw(), observe)
         self.train.restructure(self.config.steps, result)
         return result

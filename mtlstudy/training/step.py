@@ -280,6 +280,11 @@ class Step:
         with torch.no_grad(), torch.random.fork_rng():
             return torch.stack(self.forward(batch)[0])
 
+    def set_rate(self, lr: float) -> None:
+        """The learning rate of the steps that follow."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = lr
+
     def state_dict(self) -> dict[str, Any]:
         """The model and the optimiser, for a checkpoint."""
         return {"model": self.model.state_dict(), "optimiser": self.optimiser.state_dict()}

@@ -28,7 +28,9 @@ Candidate = Mapping[str, Any]
 
 class Budget(NamedTuple):
     """How much is spent on a method: `trials` candidates on `tuning_seeds` seeds, then `seeds`
-    fresh reported ones. dropouts: those that are tried; rates: ends of the grid of learning rates.
+    fresh reported ones. dropouts, schedules: those that are tried; rates: ends of the grid of
+    learning rates; extend: rates beyond an end that may follow, one by one, while the best stands
+    there.
     """
 
     trials: int
@@ -36,6 +38,13 @@ class Budget(NamedTuple):
     seeds: int
     dropouts: tuple[float, ...] = (0.0,)
     rates: tuple[float, float] = (1.5e-3, 1.5e-2)
+    schedules: tuple[str, ...] = ("constant",)
+    extend: int = 0
+
+    @property
+    def grid(self) -> int:
+        """How many learning rates are tried with each dropout and schedule."""
+        return self.trials // (len(self.dropouts) * len(self.schedules))
 
 
 class Study(NamedTuple):
@@ -48,13 +57,15 @@ class Study(NamedTuple):
 
 
 def candidates(config: RunConfig, budget: Budget, fixed: Sequence[str] = ()) -> list[Candidate]:
-    """The budget's `trials` candidates: learning rates on a log grid for each dropout. Static
+    """The budget's `trials` candidates: rates on a log grid with each dropout and schedule. Static
     weights are drawn from the simplex and a family's own options dealt out in turn within the same
     number; the middle candidate keeps equal weights and defaults. A field in `fixed` keeps its
     value; with nothing left to tune there is one candidate, {}."""
-    rates = np.geomspace(*budget.rates, budget.trials // len(budget.dropouts))
+    rates = np.geomspace(*budget.rates, budget.grid)
+    several = len(budget.schedules) > 1
     grid: list[dict[str, Any]] = [
-        {"lr": float(f"{lr:.3g}"), "dropout": dropout}
+        {"lr": float(f"{lr:.3g}"), "dropout": dropout} | ({"schedule": schedule} if several else {})
+        for schedule in budget.schedules
         for dropout in budget.dropouts
         for lr in rates
     ]
@@ -76,14 +87,33 @@ def candidates(config: RunConfig, budget: Budget, fixed: Sequence[str] = ()) -> 
 
 
 def tuning(
-    config: RunConfig, budget: Budget, fixed: Sequence[str] = ()
+    config: RunConfig,
+    budget: Budget,
+    fixed: Sequence[str] = (),
+    tried: Sequence[Candidate] | None = None,
 ) -> list[tuple[Candidate, list[RunConfig]]]:
-    """Every candidate with its runs on the tuning seeds; nothing where there is one candidate."""
-    tried = candidates(config, budget, fixed)
-    if len(tried) == 1:
+    """Every candidate (of `candidates` where not given) with its runs on the tuning seeds; nothing
+    where there is one candidate."""
+    if tried is None and len(tried := candidates(config, budget, fixed)) == 1:
         return []
     seeds = range(TUNING_SEED, TUNING_SEED + budget.tuning_seeds)
     return [(each, [config.but(seed=seed, **each) for seed in seeds]) for each in tried]
+
+
+def further(
+    tried: Sequence[Candidate], scores: Sequence[float], budget: Budget, fixed: Sequence[str] = ()
+) -> Candidate | None:
+    """The next candidate where the best one's learning rate stands at an end of those tried: the
+    same with a rate one step of the grid beyond; None where it does not or `extend` are made."""
+    if "lr" in fixed or budget.grid < 2 or len(tried) >= budget.trials + budget.extend:
+        return None
+    best = select(tried, scores)
+    step = (budget.rates[1] / budget.rates[0]) ** (1 / (budget.grid - 1))
+    rates = [each["lr"] for each in tried]
+    if max(scores) == float("-inf") or best["lr"] not in (min(rates), max(rates)):
+        return None
+    lr = best["lr"] * step if best["lr"] == max(rates) else best["lr"] / step
+    return {**best, "lr": float(f"{lr:.3g}")}
 
 
 def select(tried: Sequence[Candidate], scores: Sequence[float]) -> Candidate:
@@ -121,9 +151,13 @@ def study(
     if like is not None:
         tried, scores = [{key: v for key, v in like.items() if key not in fixed}], [0.0]
     elif groups := tuning(config, budget, fixed):
-        tried, tuned = [each for each, _ in groups], [runs for _, runs in groups]
-        flat = iter(train([c for group in tuned for c in group], progress, jobs))
-        scores = [mean([score(next(flat)) for _ in group]) for group in tuned]
+        tried, scores = [], []
+        while groups:
+            flat = iter(train([c for _, group in groups for c in group], progress, jobs))
+            tried += [each for each, _ in groups]
+            scores += [mean([score(next(flat)) for _ in group]) for _, group in groups]
+            more = further(tried, scores, budget, fixed)
+            groups = [] if more is None else tuning(config, budget, fixed, [more])
     else:
         tried, scores = candidates(config, budget, fixed), [0.0]
     selected = select(tried, scores)

@@ -14,7 +14,7 @@ def test_every_cell_is_a_configuration_of_its_profile(profile):
     cells = plan.cells(profile)
     assert len({cell.name for cell in cells}) == len(cells) == len(set(cells))
     for cell in cells:
-        config, run = cell.config, plan.PROFILES[profile].run
+        config, run = cell.config, cell.scale.run
         assert (config.data, config.method) == (cell.data, cell.method)
         assert {name: getattr(config, name) for name in run} == dict(run)
 
@@ -69,7 +69,7 @@ def test_what_is_not_on_it_is_refused_in_one_line(arguments, message):
 
 
 def test_the_profiles_tune_within_their_number_on_seeds_of_their_own():
-    for profile in plan.PROFILES.values():
+    for profile in (*plan.PROFILES.values(), *plan.HEAVY.values()):
         budget = profile.budget
-        assert budget.trials % len(budget.dropouts) == 0
+        assert budget.grid * len(budget.dropouts) * len(budget.schedules) == budget.trials
         assert budget.seeds >= 3 and budget.tuning_seeds >= 1

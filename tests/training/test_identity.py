@@ -36,6 +36,7 @@ def test_a_default_spelled_out_is_the_same_run():
     [
         {"seed": 1},
         {"lr": 0.002},
+        {"schedule": "cosine"},
         {"steps": 251},
         {"width": 65},
         {"data": "diabetes"},
@@ -51,6 +52,18 @@ def test_whatever_determines_the_run_changes_it(changes):
 def test_the_device_does_not():
     values = nash_run().model_dump(mode="json")
     assert identity.run_id({**values, "device": "cuda"}) == identity.run_id(values)
+
+
+def test_a_younger_field_names_the_runs_from_before_it_as_they_were():
+    values = nash_run().model_dump(mode="json")
+    before = {key: value for key, value in values.items() if key not in identity.LATER}
+    assert identity.run_id(before) == nash_run().run_id
+    record = {"config": before, "versions": identity.versions(values)}
+    record["content"] = identity.content(values)
+    assert identity.changes(record, values) == []
+    assert identity.changes(record, {**values, "schedule": "cosine"}) == [
+        "schedule: 'constant' then, 'cosine' now"
+    ]
 
 
 PARTS = {

@@ -43,7 +43,7 @@ def results(run):
     ],
 )
 def test_resume_equals_uninterrupted_to_the_bit(weighting, options, moment, monkeypatch, tmp_path):
-    config = RunConfig(weighting=weighting, weighting_options=options, **SMALL)
+    config = RunConfig(weighting=weighting, weighting_options=options, schedule="cosine", **SMALL)
     whole = results(fit(config, progress=False))
 
     monkeypatch.setenv("MTLSTUDY_RUNS", str(tmp_path / "again"))
@@ -62,6 +62,20 @@ def test_resume_equals_uninterrupted_to_the_bit(weighting, options, moment, monk
     with (path / "weights.jsonl").open("a") as file:
         file.write('{"step": 99, "torn')  # what a kill in the middle of a write leaves
     assert results(fit(config, progress=False)) == whole
+
+
+def test_the_schedule_is_the_rate_of_every_step(monkeypatch):
+    seen = []
+    step = torch.optim.Adam.step
+
+    def noted(self, closure=None):
+        seen.append(self.param_groups[0]["lr"])
+        return step(self, closure)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", noted)
+    config = RunConfig(**{**SMALL, "steps": 4, "evaluations": 1}, lr=0.2, schedule="cosine")
+    fit(config, progress=False)
+    assert seen == pytest.approx([0.2, 0.1 + 0.1 * 0.5**0.5, 0.1, 0.1 - 0.1 * 0.5**0.5])
 
 
 def test_a_finished_run_is_read_not_repeated(monkeypatch):

@@ -70,6 +70,35 @@ def test_a_study_tunes_on_its_own_seeds_and_selects_on_validation():
     assert all(run.config.lr == done.selected["lr"] for run in done.runs)
 
 
+WIDER = Budget(trials=4, tuning_seeds=1, seeds=2, schedules=("constant", "cosine"), extend=2)
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [
+        ([0.9, 0, 0, 0], {"lr": 1.5e-4, "schedule": "constant"}),  # at the lower end
+        ([0, 0, 0, 0.9], {"lr": 0.15, "schedule": "cosine"}),  # at the upper end
+        ([0, 0, 0, 0.5, 0.9], {"lr": 1.5, "schedule": "cosine"}),  # and still
+        ([0, 0, 0, 0.9, 0.5], None),  # no longer at an end
+        ([0, 0, 0, 0.5, 0.7, 0.9], None),  # no more than `extend`
+        ([float("-inf")] * 4, None),
+    ],
+)
+def test_a_choice_at_an_end_of_the_grid_extends_it(scores, expected):
+    tried = candidates(RunConfig(data="yeast"), WIDER)
+    while len(tried) < len(scores):
+        tried.append(tune.further(tried, [0, 0, 0, 0.9, 0.9][: len(tried)], WIDER))
+    assert tune.further(tried, scores, WIDER) == (expected and {"dropout": 0.0, **expected})
+    assert tune.further(tried, scores, WIDER, fixed=("lr",)) is None
+
+
+def test_a_study_goes_on_beyond_an_end_while_it_is_best():
+    rates = Budget(trials=2, tuning_seeds=1, seeds=1, rates=(1e-6, 1e-5), extend=3)
+    done = study(RunConfig(**SMALL), rates, [0], progress=False)
+    assert [each["lr"] for each in done.candidates] == [1e-6, 1e-5, 1e-4, 1e-3, 1e-2]
+    assert done.scores == sorted(done.scores) and done.selected["lr"] == 1e-2
+
+
 def test_another_studys_values_can_be_taken_over():
     done = study(RunConfig(**SMALL), BUDGET, [0], like={"lr": 0.004}, progress=False)
     assert done.candidates == [{"lr": 0.004}] and done.runs[0].config.lr == 0.004
