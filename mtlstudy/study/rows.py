@@ -67,7 +67,7 @@ def summary(run: Run, lines: Sequence[Observation]) -> dict[str, Any]:
     done, origin = record["summary"], record["provenance"]
     best = [step for step in done["best_step"] if step is not None]
     unsolved = sum(n for name, n in done["games"].items() if name != "SOLVED")
-    options = {"sharing": c.sharing_options, "weighting": c.weighting_options}
+    options: dict[str, Any] = {"sharing": c.sharing_options, "weighting": c.weighting_options}
     options = {kind: given for kind, given in options.items() if given}
     options |= {} if c.schedule == "constant" else {"schedule": c.schedule}
     return {

@@ -94,8 +94,10 @@ def tuning(
 ) -> list[tuple[Candidate, list[RunConfig]]]:
     """Every candidate (of `candidates` where not given) with its runs on the tuning seeds; nothing
     where there is one candidate."""
-    if tried is None and len(tried := candidates(config, budget, fixed)) == 1:
-        return []
+    if tried is None:
+        tried = candidates(config, budget, fixed)
+        if len(tried) == 1:
+            return []
     seeds = range(TUNING_SEED, TUNING_SEED + budget.tuning_seeds)
     return [(each, [config.but(seed=seed, **each) for seed in seeds]) for each in tried]
 
