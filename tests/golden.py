@@ -39,6 +39,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "sluice": {"sharing_options": {"orthogonality": 0.1}},
     "sparse": {"sharing_options": {"search": 1.0}},
     "recon": {"sharing_options": {"search": 1.0}},
+    "tag": {"data_options": {"tasks": 4, "train": 60, "inputs": 6}},  # three tasks stay together
     "static": {"weighting_options": {"weights": [0.2, 0.5, 0.3]}},
     "diabetes": {"data_options": {}},
     "multi_mnist": {"data_options": {}},

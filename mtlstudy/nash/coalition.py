@@ -19,7 +19,7 @@ a coalition pays where its parts agree. Σ_𝒞 ‖d_𝒞‖² = K for every par
 compared at an equal length of step, and nothing has to be priced.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
@@ -35,6 +35,9 @@ EXACT = 14
 """Tasks up to which all 2^K − 1 coalitions are valued and the best partition is exact."""
 UNIT = 1e-9
 """Values nearer than this are equal: then tasks stay apart, whatever the rounding."""
+
+NEVER = -(1 << 60)
+"""The value of what is no partition."""
 
 Coalition = tuple[int, ...]
 
@@ -80,26 +83,40 @@ def best_partition(gramian: Tensor) -> Partition:
 
 
 def exact(gramian: Tensor) -> Partition:
-    """By dynamic programming over subsets 𝒮: best(𝒮) = max v(𝒯) + best(𝒮 ∖ 𝒯) over the 𝒯 ⊆ 𝒮 that
-    hold the first task of 𝒮. O(3^K) sums, 2^K − 1 games."""
+    """The best of all partitions: 2^K − 1 games, then `best_of`."""
     K = len(gramian)
     subsets = [c for size in range(1, K + 1) for c in combinations(range(K), size)]
-    value = dict(zip(subsets, values(gramian, subsets), strict=True))
+    return best_of(dict(zip(subsets, values(gramian, subsets), strict=True)))
+
+
+def best_of(value: Mapping[Coalition, float], most: int = 0) -> Partition:
+    """The partition of greatest total value, given that of every coalition (sorted); into at most
+    `most` coalitions where that is not 0.
+
+    By dynamic programming over subsets 𝒮: best(𝒮) = max v(𝒯) + best(𝒮 ∖ 𝒯) over the 𝒯 ⊆ 𝒮 that
+    hold the first task of 𝒮. O(3^K) sums, for every number of coalitions.
+
+    >>> best_of({(0,): 0.0, (1,): 0.0, (0, 1): -1.0}, most=1).coalitions
+    [(0, 1)]
+    """
+    K, limited = max(map(len, value)), min(most, 1)
     worth = np.zeros(1 << K, dtype=np.int64)
-    members = {sum(1 << t for t in c): c for c in subsets}
+    members = {sum(1 << t for t in c): c for c in value}
     for mask, c in members.items():
         worth[mask] = _units(value[c], K)
-    best, first = np.zeros_like(worth), np.zeros_like(worth)
+    best = np.full((most + 1, 1 << K), NEVER, dtype=np.int64)  # into at most so many
+    best[:, 0], first = 0, np.zeros_like(best)
     for mask in range(1, 1 << K):
         low = mask & -mask
         rest = _submasks(mask ^ low)  # what joins the first task, or not
-        totals = worth[rest | low] + best[(mask ^ low) ^ rest]
-        chosen = int(totals.argmax())
-        best[mask], first[mask] = totals[chosen], rest[chosen] | low
-    mask, found = (1 << K) - 1, []
+        for n in range(limited, most + 1):
+            totals = worth[rest | low] + best[n - limited, (mask ^ low) ^ rest]
+            chosen = int(totals.argmax())
+            best[n, mask], first[n, mask] = totals[chosen], rest[chosen] | low
+    mask, n, found = (1 << K) - 1, most, []
     while mask:
-        found.append(members[int(first[mask])])
-        mask ^= int(first[mask])
+        found.append(members[int(first[n, mask])])
+        mask, n = mask ^ int(first[n, mask]), n - limited
     return Partition(found, [value[c] for c in found])
 
 

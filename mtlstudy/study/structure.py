@@ -50,6 +50,7 @@ ARMS: Mapping[str, Arm] = {
     "gradient": Arm("nash_share", {"signal": "gradient"}, "equal_norm"),
     "nash_share_equal_norm": Arm("nash_share", weighting="equal_norm"),
     "nash_share_block_nash": Arm("nash_share", weighting="block_nash"),
+    "tag": Arm("tag"),
 }
 RUN: Mapping[str, Any] = {"width": 16, "depth": 2, "steps": 2000, "evaluations": 20, "lr": 1e-2}
 
@@ -121,10 +122,12 @@ def compute(profile: str, jobs: int = 1) -> dict[str, pd.DataFrame]:
 
 def described(run: Run) -> list[dict[str, Any]]:
     """A run's rows: loss of every task, and of the run parameters, the coalitions of its last
-    stage, their agreement with the truth, and its passes through a trunk."""
+    stage, their agreement with the truth, and its passes through a trunk, those of a search
+    included."""
     c, summary = run.config, run.record["summary"]
     K, names = len(c.tasks), [task.name for task in c.tasks]
-    decisions = run.record.get("learned", {}).get("decisions", [])
+    learned = run.record.get("learned", {})
+    decisions, search = learned.get("decisions", []), learned.get("search", {})
     coalitions = decisions[-1]["coalitions"][-1] if decisions else []
     exact = entry("weighting", c.weighting).needs != "losses"
     plain = [{"step": 0, "trunks": K if entry("sharing", c.sharing).independent else 1}]
@@ -137,8 +140,8 @@ def described(run: Run) -> list[dict[str, Any]]:
         "parameters": summary["parameters"],
         "coalitions": len(coalitions) or None,
         "ari": agreement(coalitions, names, truth(c)) if coalitions else None,
-        "forward": forward,
-        "backward": backward,
+        "forward": forward + search.get("forward", 0),
+        "backward": backward + search.get("backward", 0),
     }
     done = run.status == "done"
     test = run.record["results"]["test"] if done else {}

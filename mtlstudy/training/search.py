@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mtlstudy.data.base import Split
 from mtlstudy.models.sharing.base import Sharing
 from mtlstudy.registry import entry
 from mtlstudy.training import store
@@ -25,7 +26,7 @@ class Search:
 
     def __init__(self, config: RunConfig) -> None:
         self.config = config.but(processes=1, sharded=False, compile=False)
-        self.steps, self.taken = config.steps, 0
+        self.steps, self.lr, self.taken = config.steps, config.lr, 0
         self.data, self.splits = load(config)
         self.tasks = self.data.tasks
         torch.manual_seed(config.seed)
@@ -36,15 +37,23 @@ class Search:
         return self.data.heads(self.backbone.width)
 
     def train(
-        self, model: Sharing, steps: int, watch: Callable[[Tensor], None] | None = None
+        self,
+        model: Sharing,
+        steps: int,
+        watch: Callable[[Tensor], None] | None = None,
+        before: Callable[[int, Split], None] | None = None,
     ) -> None:
-        """`steps` steps at the configured learning rate; watch(M (B, K, K)) after each."""
+        """`steps` steps at the configured learning rate; before(step, batch) and watch(M (B, K, K))
+        around each."""
         config, equal = self.config, entry("weighting", "equal")
         weighting = equal(len(self.tasks), 1, equal.Options()).to(config.device)
         step = make_step(config, model.to(config.device), weighting)
         sampler = make_sampler(config, self.splits)
-        for _ in range(steps):
-            losses, M, _ = step(sampler.draw(), observe=watch is not None, per_block=True)
+        for i in range(steps):
+            batch = sampler.draw()
+            if before is not None:
+                before(i, batch)
+            losses, M, _ = step(batch, observe=watch is not None, per_block=True)
             if not bool(torch.isfinite(losses).all()):
                 log.warning("%s: the search diverged; it goes on with what it has", config.title)
                 break

@@ -40,6 +40,7 @@ WORDS = {  # what the words on the drawn example must say
     "sluice": ["α, β", "여러 단계의 출력", "벌점: 사본마다 따로"],
     "soft": ["과제마다 따로; 벌점: 사본들을 서로 묶음"],
     "sparse": ["모든 과제가 공유", "밀도 0."],
+    "tag": ["layer1, layer2, layer3: 모든 과제가 공유"],  # three tasks, of which none is alone
     "tensor_factorised": ["가중치를 만드는 인자: 모든 과제가 공유"],
     "trace_norm": ["벌점: 사본들을 서로 묶음"],
 }

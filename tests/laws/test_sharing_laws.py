@@ -15,6 +15,7 @@ from torch import nn
 from mtlstudy.errors import InputError
 from mtlstudy.models import sharing
 from mtlstudy.models.backbones import cnn, mlp, text_cnn, transformer
+from mtlstudy.models.sharing._dynamic import Searched
 from mtlstudy.models.sharing.base import matrices
 from mtlstudy.models.tasks import Task
 
@@ -79,16 +80,20 @@ def by_hand(name, kind):
         "mmoe": 3 * trunk + 3 * (3 * seen + 3 + view),
         "ple": 4 * trunk + 3 * (2 * seen + 2 + view) + (4 * seen + 4 + view) + gates,
         "recon": trunk + 2 * stage[1],
+        "tag": trunk + stage[-1],
         "sparse": trunk - sum(m // 4 for m in flat),
     }
     return count[name] + HEADS
 
 
 def structure(name, kind):
-    """A structure as a search would give it: recon splits the second stage; no sparse task uses
-    every fourth weight, and each leaves out some of its own besides."""
+    """A structure as a search would give it: recon splits the second stage; coalitions part in the
+    last; no sparse task uses every fourth weight, and each leaves out some of its own besides."""
     if name == "recon":
         return {"scores": [0, 5, 0], "specific": [1]}
+    if issubclass(sharing.get(name), Searched):
+        *lower, _ = BACKBONES[kind]().stages
+        return {"coalitions": [*[[["a", "b", "c"]] for _ in lower], [["a", "c"], ["b"]]]}
     if name != "sparse":
         return None
     torch.manual_seed(0)

@@ -101,6 +101,31 @@ class Dynamic(Partitioned):
         return {"coalitions": coalitions, "decisions": self.history}
 
 
+class Searched(Dynamic):
+    """A family whose coalitions a search finds, and which then trains them from new weights.
+
+    structure: {"coalitions": those of every stage, "forward", "backward": passes through a trunk
+    that the search took} and what else it found; without it everything is shared.
+    """
+
+    changes = False
+    searches = True
+
+    def partition(self, backbone: Backbone) -> list[Coalitions]:
+        found: list[Coalitions] = self.structure["coalitions"] if self.structure else []
+        return found or self.together()
+
+    def named(self, coalitions: Iterable[Sequence[int]]) -> Coalitions:
+        """Coalitions of task numbers as task names."""
+        return [[self.task_names[t] for t in c] for c in coalitions]
+
+    def learned(self, inputs: Inputs) -> dict[str, Any]:
+        """As for `Dynamic`, and what the search found and took."""
+        known = {"coalitions", "steps", "seconds"}  # said elsewhere in the record
+        found = {k: v for k, v in (self.structure or {}).items() if k not in known}
+        return {**super().learned(inputs), "search": found}
+
+
 def mean_of(modules: Sequence[nn.Module]) -> nn.Module:
     """A new module whose parameters and buffers are the means of theirs; of one an exact copy."""
     copy = deepcopy(modules[0])

@@ -211,18 +211,20 @@ class Partitioned(Sharing):
 
 
 class Problem(Protocol):
-    """What a search may use: the tasks, fresh stages and heads, and training."""
+    """What a search may use: the tasks, fresh stages and heads, and training at a rate lr."""
 
     tasks: Sequence[Task]
     steps: int
+    lr: float
     backbone: Backbone
 
     def heads(self) -> dict[str, nn.Module]:
         """Fresh heads."""
 
-    def train(self, model: Sharing, steps: int, watch: Any = None) -> None:
+    def train(self, model: Sharing, steps: int, watch: Any = None, before: Any = None) -> None:
         """`steps` steps with equal weights on the training split, from the model's present state;
-        watch(M (B, K, K)): called with the Gramians of each step's blocks."""
+        watch(M (B, K, K)): called with the Gramians of each step's blocks; before(step, batch):
+        called before each step."""
 
 
 registry: Registry[type[Sharing]] = Registry("sharing")

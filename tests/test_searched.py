@@ -1,0 +1,90 @@
+"""Families whose coalitions a search finds before training: what it sees, finds and costs."""
+
+from itertools import combinations
+
+import pytest
+import torch
+from laws.test_sharing_laws import build, loss
+from test_coalition import partitions
+
+from mtlstudy import InputError, RunConfig, fit
+from mtlstudy.data.base import Split
+from mtlstudy.models.sharing.tag import ALONE, affinities, worths
+from mtlstudy.nash.coalition import best_of
+from mtlstudy.study import structure
+
+SMALL = {"data": "two_groups", "width": 8, "batch_size": 20, "lr": 0.01, "steps": 20}
+TASKS = {"tasks": 4, "train": 80}
+
+
+def searched(family, **options):
+    c = RunConfig(**SMALL, sharing=family, sharing_options=options, data_options=TASKS)
+    return fit(c, progress=False)
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 0])
+def test_the_best_partition_into_so_many_is_that_of_all(most):
+    for seed in range(10):
+        g = torch.Generator().manual_seed(seed)
+        subsets = [c for n in range(1, 6) for c in combinations(range(5), n)]
+        value = dict(zip(subsets, torch.randn(len(subsets), generator=g).tolist(), strict=True))
+        allowed = [p for p in partitions(list(range(5))) if len(p) <= (most or 5)]
+        best = max(allowed, key=lambda p: sum(value[tuple(sorted(c))] for c in p))
+        found = best_of(value, most)
+        assert sorted(found.coalitions) == sorted(tuple(sorted(c)) for c in best)
+        assert found.values == [value[c] for c in found.coalitions]
+
+
+@pytest.mark.parametrize("multi", [False, True], ids=["single-input", "multi-input"])
+def test_affinities_are_those_of_a_step_that_is_taken(multi):
+    model, x, targets = build("hard", "mlp")
+    inputs = {t: x for t in "abc"} if multi else x
+    before = {name: p.clone() for name, p in model.named_parameters()}
+    Z = affinities(model, Split(inputs, targets), 1.0)
+    assert all(torch.equal(p, before[name]) for name, p in model.named_parameters())
+    shared = list(model.stages.parameters())
+    now = [loss(model, x, targets, only=t).item() for t in "abc"]
+    for i, task in enumerate("abc"):
+        g = torch.autograd.grad(loss(model, x, targets, only=task), shared)
+        with torch.no_grad():
+            for p, g_p in zip(shared, g, strict=True):
+                p -= g_p
+        then = [loss(model, x, targets, only=t).item() for t in "abc"]
+        drop = [1 - b / a for a, b in zip(now, then, strict=True)]
+        assert Z[i].tolist() == pytest.approx(drop, rel=1e-2, abs=1e-6)
+        model.load_state_dict(before)
+
+
+def test_a_look_ahead_draws_nothing_and_leaves_the_run_as_it_is():
+    model, x, targets = build("hard", "mlp")
+    drop = torch.nn.Dropout(0.5)
+    model.stages[0]["shared"].append(drop)
+    state = torch.get_rng_state()
+    Z = affinities(model, Split(x, targets), 1e-9)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert Z.abs().max() < 1e-5  # the same units are dropped out before and after
+
+
+def test_groups_are_those_whose_members_help_one_another():
+    Z = torch.tensor([[9.0, 0, 3, 0], [0, 9, 0, 3], [1, 0, 9, 0], [0, 1, 0, 9]])
+    value = worths(Z)
+    assert value[0, 2] == 4 and value[0, 1, 2] == 2 and value[0,] == ALONE
+    assert best_of(value, 2).coalitions == [(0, 2), (1, 3)]
+    assert best_of(value, 1).coalitions == [(0, 1, 2, 3)]
+
+
+def test_tag_looks_every_tenth_step_and_its_search_is_paid_for():
+    run = searched("tag")
+    learned, summary = run.record["learned"], run.record["summary"]
+    assert summary["search_steps"] == 20 and len(learned["search"]["affinities"]) == 4
+    groups = learned["coalitions"]["layer1"]
+    assert len(groups) <= 2 and all(len(c) > 1 for c in groups)
+    (row, *_) = structure.described(run)
+    assert row["forward"] == 20 * len(groups) + 20 + 2 * 5 and row["coalitions"] == len(groups)
+    assert row["backward"] == 20 * len(groups) + 20 + 2 * 4
+
+
+def test_too_many_tasks_for_an_exact_search_are_refused():
+    c = RunConfig(**SMALL, sharing="tag", data_options={"tasks": 15, "train": 80})
+    with pytest.raises(InputError, match="15 tasks; allowed: at most 14"):
+        fit(c, progress=False)
