@@ -3,7 +3,7 @@
 import logging
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,26 +17,50 @@ from mtlstudy.training import store
 from mtlstudy.training.config import RunConfig
 from mtlstudy.training.settings import parse_seeds, parse_settings
 
+UsageError: Any = typer.BadParameter.__base__
+"""What typer raises for a command or option that there is not."""
+
 
 class Program(typer.core.TyperGroup):
     """Bad input is one line on stderr and exit code 2; a kill by the keyboard loses nothing."""
 
-    def invoke(self, ctx: Any) -> Any:
-        """Run a command."""
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **how: Any) -> Any:
+        """Run a command; without any, say which there are."""
+        if not how.get("standalone_mode", True):  # called by Python, which is told by exceptions
+            return super().main(args, *rest, **how)
         logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+        given = list(sys.argv[1:] if args is None else args)
+        try:
+            sys.exit(super().main(given or ["--help"], *rest, **{**how, "standalone_mode": False}))
+        except InputError as error:
+            said = str(error)
+        except UsageError as error:
+            said = " ".join(error.format_message().split())
+        except OSError as error:
+            if error.filename is None:
+                raise
+            said = f"{error.filename}: {error.strerror}"
+        typer.echo(f"mtlstudy: {said}", err=True)
+        sys.exit(2)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
         try:
             return super().invoke(ctx)
-        except InputError as error:
-            said, code = str(error), 2
         except KeyboardInterrupt:
-            said, code = "stopped; the same command goes on from the last checkpoint", 130
-        typer.echo(f"mtlstudy: {said}", err=True)
-        raise typer.Exit(code)
+            again = "the same command goes on from the last checkpoint"
+            typer.echo(f"mtlstudy: stopped; {again}", err=True)
+            raise typer.Exit(130) from None
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """A command by its name."""
+        if cmd_name not in self.commands and not cmd_name.startswith("-"):
+            raise unknown("command", cmd_name, self.commands)
+        return super().get_command(ctx, cmd_name)
 
 
 app = typer.Typer(
     cls=Program,
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Multi-task learning, compared honestly.",

@@ -1,27 +1,31 @@
 """Execute a text notebook: python -m mtlstudy.execute notebooks/toy.py toy.ipynb profile=quick
 
 jupytext turns it into a notebook, papermill executes that under a temporary name, and only one that
-ran to its end is moved into place: a failing one never overwrites a good one. A parameter that the
-notebook does not declare stops before anything runs (papermill itself only logs it). Where several
-pages are made of one notebook, its first cell is the words ``page.<name of the target>``.
+ran to its end is moved into place: a failing one never overwrites a good one, and is kept beside it
+as ``toy.failed.ipynb``. A parameter that the notebook does not declare, or of another type than its
+default, stops before anything runs (papermill itself only logs it). Where several pages are made of
+one notebook, its first cell is the words ``page.<name of the target>``.
 """
 
+import ast
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from mtlstudy.errors import InputError, unknown
+from mtlstudy.errors import InputError, shown, unknown
 from mtlstudy.study.words import load
-from mtlstudy.training.settings import parse_settings
+from mtlstudy.training.settings import parse_value
 from mtlstudy.training.store import placed
 
 
-def execute(source: Path, target: Path, parameters: dict[str, Any]) -> Path:
+def execute(source: Path, target: Path, parameters: Mapping[str, Any]) -> Path:
     """Run `source` with `parameters` and put the executed notebook at `target`.
 
     Raises:
-        InputError: the source is missing, or it does not declare a parameter.
+        InputError: the source is missing or no text in UTF-8, the target cannot be written, or the
+            notebook does not declare a parameter, or one of another type.
         papermill.PapermillExecutionError: a cell failed; `target` is left as it was.
     """
     import jupytext
@@ -30,38 +34,87 @@ def execute(source: Path, target: Path, parameters: dict[str, Any]) -> Path:
     if not source.is_file():
         reason = "no such file; allowed: a text notebook such as notebooks/toy.py"
         raise InputError(f"notebook {source}: {reason}")
+    try:
+        notebook = jupytext.reads(source.read_text(encoding="utf-8"), fmt=source.suffix)
+    except UnicodeDecodeError as error:
+        reason = f"byte {error.start} is not UTF-8; allowed: text in UTF-8"
+        raise InputError(f"notebook {source}: {reason}") from None
+    if target.is_dir() or any(folder.is_file() for folder in target.parents):
+        raise InputError(f"target {target}: allowed: a file in a folder")
+    declared = defaults(notebook, source)
+    for name in parameters:
+        if name not in declared:
+            raise unknown(f"{source.name} parameter", name, declared)
+    given = {name: typed(source, name, v, declared[name]) for name, v in parameters.items()}
+    changed = {name: v for name, v in given.items() if repr(v) != repr(declared[name])}
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook.metadata["kernelspec"] = kernel
+    if first := load("words.ko.yml").get("page", {}).get(target.stem):
+        notebook.cells[0].source = first
+    failed = target.with_suffix(".failed.ipynb")
     with TemporaryDirectory() as folder:
         draft, executed = Path(folder) / f"{source.stem}.ipynb", Path(folder) / "executed.ipynb"
-        notebook = jupytext.read(source)
-        kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-        notebook.metadata["kernelspec"] = kernel
-        if first := load("words.ko.yml").get("page", {}).get(target.stem):
-            notebook.cells[0].source = first
         jupytext.write(notebook, draft)
-        declared, changed = papermill.inspect_notebook(str(draft)), {}
-        for name, value in parameters.items():
-            if name not in declared:
-                raise unknown(f"{source.name} parameter", name, declared)
-            if repr(value) != repr(default(declared[name])):
-                changed[name] = value
-        papermill.execute_notebook(
-            draft, executed, changed, kernel_name="python3", progress_bar=False, log_output=True
-        )
+        how = {"kernel_name": "python3", "progress_bar": False, "log_output": True}
+        try:
+            papermill.execute_notebook(draft, executed, changed, **how)
+        except papermill.PapermillExecutionError:
+            with placed(failed) as part:
+                part.write_bytes(executed.read_bytes())
+            raise
         with placed(target) as part:
             part.write_bytes(executed.read_bytes())
+    failed.unlink(missing_ok=True)
     return target
 
 
-def default(declared: Any) -> Any:
-    """The value that a notebook's parameters cell gives (papermill reports its source text)."""
-    return next(iter(parse_settings([f"x={declared['default']}"]).values()))
+def defaults(notebook: Any, source: Path) -> dict[str, Any]:
+    """The parameters that a notebook declares with what they are; None where it is no literal."""
+    cells = (c.source for c in notebook.cells if "parameters" in c.metadata.get("tags", []))
+    found: dict[str, Any] = {}
+    try:
+        lines = ast.parse("\n".join(cells)).body
+    except SyntaxError as error:
+        raise InputError(f"notebook {source}: its parameters are no Python ({error.msg})") from None
+    for line in lines:
+        for name in getattr(line, "targets", [getattr(line, "target", None)]):
+            if isinstance(name, ast.Name):
+                text = ast.unparse(getattr(line, "value", None) or ast.Constant(None))
+                value = parse_value(text)
+                found[name.id] = None if value == text else value
+    return found
+
+
+def typed(source: Path, name: str, value: Any, default: Any) -> Any:
+    """A parameter's value as it was given, or read from a text where the default is none."""
+    if isinstance(value, str) and not isinstance(default, str):
+        value = parse_value(value)
+    kinds = (int, float) if type(default) is float else (type(default),)
+    if default is not None and type(value) not in kinds:
+        said = f"{source.name} parameter {name} = {shown(value)}"
+        raise InputError(f"{said}: allowed: {kinds[-1].__name__}, such as {default!r}")
+    return value
+
+
+def main(arguments: list[str]) -> None:
+    """The command line."""
+    import papermill
+
+    pairs = [text.partition("=") for text in arguments[2:]]
+    if len(arguments) < 2 or not all(name and equals for name, equals, _ in pairs):
+        usage = "python -m mtlstudy.execute SOURCE TARGET [parameter=value ...]"
+        raise InputError(f"usage: {usage}")
+    source, target = map(Path, arguments[:2])
+    try:
+        execute(source, target, {name: text for name, _, text in pairs})
+    except papermill.PapermillExecutionError as error:
+        kept = f"executed as far as that: {target.with_suffix('.failed.ipynb')}"
+        why = " ".join(f"{error.ename}: {error.evalue}".split())
+        raise InputError(f"notebook {source}: a cell failed ({why}); {kept}") from error
 
 
 if __name__ == "__main__":
     try:
-        if len(sys.argv) < 3:
-            usage = "python -m mtlstudy.execute SOURCE TARGET [parameter=value ...]"
-            raise InputError(f"usage: {usage}")
-        execute(Path(sys.argv[1]), Path(sys.argv[2]), parse_settings(sys.argv[3:]))
+        main(sys.argv[1:])
     except InputError as error:
         sys.exit(f"mtlstudy: {error}")

@@ -1,13 +1,15 @@
 """Registries: packages in which one file is one method, found by itself and answered by name."""
 
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
-from mtlstudy.errors import InputError, unknown
+from mtlstudy.errors import InputError, nearest, shown, unknown
 
 PACKAGES = {
     "data": "mtlstudy.data",
@@ -17,30 +19,91 @@ PACKAGES = {
 """Kind of entry → the package that holds its files."""
 
 
-class Options(BaseModel):
-    """Base of every entry's options: frozen, bounded fields; a bad one is refused with one line."""
+class Fields(BaseModel):
+    """Frozen, bounded fields; a bad value is refused with one line."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    @field_validator("*", mode="before")
     @classmethod
-    def parse(cls, where: str, values: dict[str, Any]) -> "Options":
-        """Validate `values`; `InputError` names the field as `where.field`."""
+    def _number(cls, value: Any, info: ValidationInfo) -> Any:
+        """A text or a truth value is no number, though pydantic would make one of it."""
+        if isinstance(value, str | bool) and info.field_name:
+            schema = properties(cls)[info.field_name]
+            if {one.get("type") for one in schema.get("anyOf", [schema])} <= NUMBERS:
+                raise PydanticCustomError("number", "a number")
+        return value
+
+
+class Options(Fields):
+    """Base of every entry's options."""
+
+    @classmethod
+    def parse(cls, where: str, values: Any) -> "Options":
+        """Validate a mapping; `InputError` names the field as `where.field`."""
+        if not isinstance(values, dict):
+            raise InputError(f"{where} = {shown(values)}: allowed: a mapping of option to value")
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            raise InputError(one_line(error, where, list(cls.model_fields))) from None
+            raise InputError(one_line(error, where, cls)) from None
 
 
-def one_line(error: ValidationError, where: str, fields: list[str]) -> str:
+NUMBERS = {"integer", "number", "null"}
+WORDS = {
+    "array": "a list",
+    "boolean": "True or False",
+    "integer": "a whole number",
+    "null": "None",
+    "number": "a finite number",
+    "object": "a mapping",
+    "string": "a text",
+}
+SIGNS = {"exclusiveMinimum": ">", "minimum": "≥", "exclusiveMaximum": "<", "maximum": "≤"}
+
+
+@cache
+def properties(model: type[BaseModel]) -> dict[str, dict[str, Any]]:
+    """Field → its JSON schema."""
+    found: dict[str, dict[str, Any]] = model.model_json_schema()["properties"]
+    return found
+
+
+def allowed(schema: dict[str, Any]) -> str:
+    """What a field's JSON schema allows.
+
+    >>> allowed({"type": "number", "exclusiveMinimum": 0, "maximum": 10})
+    'a finite number > 0 and ≤ 10'
+    """
+    if "anyOf" in schema:
+        return " or ".join(map(allowed, schema["anyOf"]))
+    if names := schema.get("enum") or ([schema["const"]] if "const" in schema else []):
+        return ", ".join(map(repr, names))
+    text = WORDS.get(schema.get("type", ""), "a value")
+    if part := schema.get("items") or schema.get("additionalProperties"):
+        text += f" of {allowed(part)}" if isinstance(part, dict) else ""
+    bounds = [f"{sign} {schema[key]}" for key, sign in SIGNS.items() if key in schema]
+    pattern = f" that matches {schema['pattern']}" if "pattern" in schema else ""
+    return f"{text} {' and '.join(bounds)}".strip() + pattern
+
+
+def one_line(error: ValidationError, where: str, model: type[BaseModel]) -> str:
     """The first complaint of a pydantic error as one line: field, value, what is allowed."""
     first = error.errors()[0]
+    said = first["msg"].removeprefix("Value error, ")
     if not first["loc"]:  # said by a check over the whole, which names its fields itself
-        return first["msg"].removeprefix("Value error, ")
-    name = ".".join(str(part) for part in first["loc"])
-    label = f"{where}.{name}" if where else name
+        return said
+    name = " ".join(".".join(map(str, first["loc"])).split())
+    label, schemas = f"{where}.{name}" if where else name, properties(model)
     if first["type"] == "extra_forbidden":
-        return str(unknown(f"{where or 'RunConfig'} field", name, fields))
-    return f"{label} = {first['input']!r}: {first['msg'].removeprefix('Value error, ')}"
+        return str(unknown(f"{where or model.__name__} field", name, schemas))
+    schema = schemas[str(first["loc"][0])]
+    if first["type"] == "missing":
+        return f"{label} is missing; allowed: {allowed(schema)}"
+    if first["type"] == "value_error":
+        return f"{label} = {shown(first['input'])}: {said}"
+    hint = nearest(first["input"], schema.get("enum", []))
+    return f"{label} = {shown(first['input'])}: {hint}allowed: {allowed(schema)}"
 
 
 Entry = TypeVar("Entry")
@@ -86,7 +149,7 @@ class Registry(Generic[Entry]):
     def get(self, name: str) -> Entry:
         """The entry of that name; `InputError` with the nearest spelling otherwise."""
         entries = self._load()
-        if name not in entries:
+        if not isinstance(name, str) or name not in entries:
             raise unknown(self.kind, name, entries)
         return entries[name]
 

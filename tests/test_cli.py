@@ -111,6 +111,48 @@ def test_tuned_values_can_be_taken_over():
         (["data", "yeest"], "did you mean 'yeast'"),
         (["bench", "sovler"], "did you mean 'solver'"),
         (["new", "weihgting", "my_idea"], "did you mean 'weighting'"),
+        (["new", "data", "../up"], "lower-case letters"),
+        (["new", "data", "x" * 300], "File name too long"),
+        (["run", "--data", "yeast", "--seeds", "\u00b2"], "seeds = '\u00b2'"),
+        (["run", "--data", "yeast", "--seeds", "0-99999999"], "each below 1000"),
+        (["run", "--data", "yeast", "--seeds", "9" * 5000], "each below 1000"),
+        (["run", "--data", "yeast", "--seeds", ""], "seeds = ''"),
+        (["run", "--data", "yeast", "--jobs", "0"], "jobs = 0"),
+        (["run", "--data", "yeast", "--jobs", "many"], "--jobs"),
+        (["run", "--data", ""], "data = ''"),
+        (["run", "--data", "yeast", "--like", "nahs"], "did you mean 'nash'"),
+        (["run", "--data", "yeast", "--profile", ""], "profile = ''"),
+        (["run", "--data", "yeast", "--set", "learning_rate=1"], "did you mean 'lr'"),
+        (["run", "--data", "yeast", "--set", "lr=null"], "lr = 'null': allowed: a finite number"),
+        (["run", "--data", "yeast", "--set", "lr=1e400"], "lr = inf: allowed: a finite number"),
+        (["run", "--data", "yeast", "--set", "lr=(" + "(" * 9999], "allowed: a finite number"),
+        (["run", "--data", "yeast", "--set", "steps=[1]"], "steps = [1]: allowed: a whole number"),
+        (["run", "--data", "yeast", "--set", "width=1000000000"], "≤ 8192"),
+        (["run", "--data", "yeast", "--set", "weighting_options=3"], "a mapping"),
+        (
+            ["run", "--data", "yeast", "--set", "weighting_options=3", "--set", "weighting.p=1"],
+            "set already",
+        ),
+        (["run", "--data", "yeast", "--set", "lr=1", "--set", "lr=2"], "lr is set already"),
+        (
+            ["run", "--data", "yeast", "--set", "optimiser.lr=1"],
+            "allowed: data, sharing, w",
+        ),
+        (["run", "--data", "yeast", "--set", "steps=1000000000000"], "≤ 1000000000"),
+        (["run", "--dta", "yeast"], "--data"),
+        (["run"], "--data"),
+        (["rnu"], "command = 'rnu' is unknown; did you mean 'run'?"),
+        (["table", "sharing_x"], "command = 'table' is unknown; allowed: bench, data"),
+        ([""], "command = ''"),
+        (["--portabl", "list"], "--portable"),
+        (["list", "more"], "more"),
+        (["study", "--comparison", "sharing_x"], "did you mean 'sharings'"),
+        (["bench", "solver", "--profile", "ful"], "did you mean 'full'"),
+        (["bench", "solver", "--device", "cup"], "did you mean 'cpu'"),
+        (["bench", "solver", "--peer", "/nowhere"], "peer = '/nowhere'"),
+        (["recheck", "--seconds", "nan"], "seconds = nan"),
+        (["recheck", "--seconds", "-1"], "seconds = -1"),
+        (["publish", "--drop", ""], "drop = ''"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -134,6 +176,18 @@ def test_settings_and_seeds():
     assert parse_settings(given) == expected
     with pytest.raises(InputError, match="--set"):
         parse_settings(["wieghting.power=1"])
+
+
+def test_a_file_where_a_folder_is_expected_is_named(monkeypatch, tmp_path):
+    file = tmp_path / "file"
+    file.write_text("")
+    for place in (file, file / "runs"):
+        monkeypatch.setenv("MTLSTUDY_RUNS", str(place))
+        for arguments in ([*RUN, "--seeds", "0"], ["status"], ["verify"]):
+            result = call(*arguments)
+            assert result.exit_code == 2 and "MTLSTUDY_RUNS" in result.output, result.output
+            assert result.output.strip().count("\n") == 0
+    assert call("new", "data", "my_idea", "--into", str(file)).exit_code == 2
 
 
 @pytest.mark.slow

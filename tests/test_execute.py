@@ -4,10 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jupytext
 import pytest
 
 from mtlstudy.errors import InputError
-from mtlstudy.execute import default, execute
+from mtlstudy.execute import defaults, execute, main
 from mtlstudy.study import words
 
 ROOT = Path(__file__).parents[1]
@@ -50,8 +51,43 @@ def test_a_notebook_that_is_missing_is_named(tmp_path):
     assert done.stderr.count("\n") == 1
 
 
-def test_what_a_notebook_declares_is_compared_by_value():
-    assert default({"default": '"quick"'}) == "quick" and default({"default": "3"}) == 3
+def test_what_a_notebook_declares_is_read_by_value():
+    cell = 'a = "x=y"\nb: str = "k=v"  # c = comment\nn, m = 1, 2\nd = -1.5\ne = ["#f"]\nf = open'
+    notebook = jupytext.reads(f'# %% tags=["parameters"]\n{cell}\n', fmt="py")
+    expected = {"a": "x=y", "b": "k=v", "d": -1.5, "e": ["#f"], "f": None}
+    assert defaults(notebook, Path("x.py")) == expected
+
+
+@pytest.mark.parametrize(
+    ("parameter", "said"),
+    [
+        ("n=x", "page.py parameter n = 'x': allowed: int, such as 3"),
+        ("n=3.5", "n = 3.5: allowed: int"),
+        ("n=True", "n = True: allowed: int"),
+        ("n", "usage: "),
+        ("=3", "usage: "),
+        ("nn=3", "page.py parameter = 'nn' is unknown; did you mean 'n'?"),
+    ],
+)
+def test_a_parameter_of_another_type_stops_before_anything_runs(parameter, said, source, tmp_path):
+    file = source("raise SystemExit")
+    with pytest.raises(InputError) as error:
+        main([str(file), str(tmp_path / "page.ipynb"), parameter])
+    assert said in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_source_or_target_that_is_none_is_named(source, tmp_path):
+    file, korean = source("1"), tmp_path / "cp949.py"
+    korean.write_bytes(NOTEBOOK.format(code='"\ud55c\uad6d\uc5b4"').encode("cp949"))
+    (tmp_path / "folder.ipynb").mkdir()
+    for arguments, said in (
+        ((korean, tmp_path / "page.ipynb"), "cp949.py: byte 104 is not UTF-8"),
+        ((tmp_path, tmp_path / "page.ipynb"), "no such file"),
+        ((file, tmp_path / "folder.ipynb"), "allowed: a file in a folder"),
+        ((file, file / "page.ipynb"), "allowed: a file in a folder"),
+    ):
+        with pytest.raises(InputError, match=said):
+            execute(*arguments, {})
 
 
 @pytest.mark.slow
@@ -66,9 +102,17 @@ def test_a_page_holds_what_ran_and_a_failing_one_never_overwrites_it(source, tmp
     shown = notebook.cells[-1].outputs[0]["data"]["text/plain"]
     assert shown == "('full', 'yeast,toy', 3)"
     before = target.read_bytes()
-    with pytest.raises(Exception, match="broken on purpose"):
-        execute(source('raise RuntimeError("broken on purpose")'), target, {})
-    assert target.read_bytes() == before
+    broken = source('raise RuntimeError("broken on purpose")')
+    with pytest.raises(
+        InputError, match=r"cell failed \(RuntimeError: broken on purpose\)"
+    ) as error:
+        main([str(broken), str(target), "data=0-2,7"])
+    assert target.read_bytes() == before and str(tmp_path / "page.failed.ipynb") in str(error.value)
+    kept = nbformat.read(tmp_path / "page.failed.ipynb", as_version=4)
+    assert kept.cells[-1].outputs[0]["ename"] == "RuntimeError"
+    execute(source("data"), target, {"data": "a=b"})
+    last = nbformat.read(target, as_version=4).cells[-1]
+    assert last.outputs[0]["data"]["text/plain"] == "'a=b'"
     assert {file.name for file in tmp_path.iterdir()} <= {"page.py", "page.ipynb", "runs", "build"}
 
 

@@ -54,7 +54,7 @@ class Adult(Data):
     class Options(NoOptions):
         """train: training people, drawn by seed (None: all that are not for validation)."""
 
-        train: Annotated[int, Field(ge=10)] | None = None
+        train: Annotated[int, Field(ge=10, le=10**9)] | None = None
 
     def load(self, seed: int) -> Splits:
         import pandas as pd

@@ -56,7 +56,7 @@ class Molecules(Data):
         """features: "ngrams" or "morgan"; train: training molecules (None: all)."""
 
         features: Features = "ngrams"
-        train: Annotated[int, Field(ge=10)] | None = None
+        train: Annotated[int, Field(ge=10, le=10**9)] | None = None
 
     def load(self, seed: int) -> Splits:
         smiles, y = _table(self.sources[0])

@@ -23,7 +23,7 @@ from mtlstudy.data._vectors import vectors
 from mtlstudy.data.base import Data, Examples, Split, Splits, divide, standardise
 from mtlstudy.registry import Options as NoOptions
 
-Size = Annotated[int, Field(ge=10)] | None
+Size = Annotated[int, Field(ge=10, le=10**9)] | None
 Length = Annotated[int, Field(ge=8, le=512)]
 
 

@@ -134,7 +134,7 @@ class Tagged(Data):
         rare words by their "ending", or all as one unknown "word"; least: occurrences from which a
         word has a number of its own."""
 
-        train: Annotated[int, Field(ge=10)] | None = None
+        train: Annotated[int, Field(ge=10, le=10**9)] | None = None
         length: Annotated[int, Field(ge=4, le=512)] = 32
         tokens: Literal["ending", "word"] = "ending"
         least: Annotated[int, Field(ge=1, le=1000)] = 5

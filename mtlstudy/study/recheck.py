@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mtlstudy.errors import InputError
 from mtlstudy.registry import entry
 from mtlstudy.study import plan, results, rows
 from mtlstudy.training import store, tune
@@ -97,6 +98,8 @@ def drawn(profile: str, commit: str) -> list[RunConfig]:
 def recheck(profile: str, seconds: float = SECONDS) -> Path:
     """Train a sample of the published runs again, in a store of its own, and write what came out to
     `file`: `MOST` runs, as many as the time allows where the arithmetic is the portable one."""
+    if not 0 < seconds < float("inf"):
+        raise InputError(f"seconds = {seconds}: allowed: a finite number > 0")
     commit, begin = store.commit(), time.perf_counter()
     outcomes = list[dict[str, Any]]()
     with store.empty():

@@ -1,21 +1,22 @@
 """What a run is: one frozen, validated configuration."""
 
+from contextlib import suppress
 from math import cos, pi
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from mtlstudy.errors import InputError, unknown
 from mtlstudy.models.tasks import Task
-from mtlstudy.registry import entry, one_line
+from mtlstudy.registry import Fields, entry, one_line
 from mtlstudy.training import identity
 
 TUNING_SEED = 1000
 """Seeds from here on are for tuning; reported seeds lie below, so none of them was tuned on."""
 
 
-class RunConfig(BaseModel):
+class RunConfig(Fields):
     """One training run: which data, model and weighting, and how it is trained.
 
     Raises `InputError` (one line: field, value, what is allowed, nearest spelling).
@@ -23,8 +24,6 @@ class RunConfig(BaseModel):
     >>> RunConfig(data="yeast", weighting="nash", lr=0.003).steps
     250
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     data: str
     sharing: str = "hard"
@@ -36,41 +35,41 @@ class RunConfig(BaseModel):
     backbone: Literal["auto", "mlp", "cnn", "text_cnn", "transformer"] = "auto"
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
-    batch_size: Annotated[int, Field(ge=1)] = 64
+    batch_size: Annotated[int, Field(ge=1, le=10**6)] = 64
     temperature: Annotated[float, Field(ge=1)] | None = None
-    steps: Annotated[int, Field(ge=1)] = 250
-    evaluations: Annotated[int, Field(ge=1)] = 5
+    steps: Annotated[int, Field(ge=1, le=10**9)] = 250
+    evaluations: Annotated[int, Field(ge=1, le=10**6)] = 5
     width: Annotated[int, Field(ge=1, le=8192)] = 64
     depth: Annotated[int, Field(ge=1, le=32)] = 2
     threads: Annotated[int, Field(ge=1, le=256)] = 1
     processes: Annotated[int, Field(ge=1, le=4096)] = 1
     sharded: bool = False
     mode: Literal["auto", "sequential", "batched", "chunked"] = "sequential"
-    chunk: Annotated[int, Field(ge=1)] = 4
-    memory_mb: Annotated[float, Field(gt=0)] | None = None
-    accumulate: Annotated[int, Field(ge=1)] = 1
+    chunk: Annotated[int, Field(ge=1, le=10**6)] = 4
+    memory_mb: Annotated[float, Field(gt=0, le=1e9)] | None = None
+    accumulate: Annotated[int, Field(ge=1, le=10**6)] = 1
     precision: Literal["float32", "bfloat16"] = "float32"
     compile: bool = False
-    data_options: dict[str, Any] = {}
-    sharing_options: dict[str, Any] = {}
-    weighting_options: dict[str, Any] = {}
+    data_options: dict[str, Any] = Field(default_factory=dict)
+    sharing_options: dict[str, Any] = Field(default_factory=dict)
+    weighting_options: dict[str, Any] = Field(default_factory=dict)
 
     def __init__(self, **values: Any) -> None:
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise InputError(one_line(error, "", list(type(self).model_fields))) from None
+            raise InputError(one_line(error, "", type(self))) from None
 
     @model_validator(mode="before")
     @classmethod
     def _fill(cls, values: dict[str, Any]) -> dict[str, Any]:
-        values = {**values, "device": resolve_device(str(values.get("device", "auto")))}
-        steps = values.get("steps", 250)
-        if isinstance(steps, int):
-            values.setdefault("evaluations", min(5, max(steps, 1)))
+        plain = {kind: cls.model_fields[kind].default for kind in ("sharing", "weighting")}
+        values = {**plain, **values, "device": resolve_device(values.get("device", "auto"))}
+        with suppress(TypeError, ValueError, OverflowError):  # no number: refused with the fields
+            values.setdefault("evaluations", min(5, max(int(values.get("steps", 250)), 1)))
         for kind in ("data", "sharing", "weighting"):  # spelled out: equal runs, equal identities
-            if isinstance(values.get(kind), str):
-                options = values.get(f"{kind}_options") or {}
+            if kind in values:
+                options = values.get(f"{kind}_options", {})
                 parsed = entry(kind, values[kind]).Options.parse(f"{kind}_options", options)
                 values[f"{kind}_options"] = parsed.model_dump(mode="json")
         return values
@@ -170,14 +169,14 @@ class RunConfig(BaseModel):
         return identity.run_id(self.model_dump(mode="json"))
 
 
-def resolve_device(name: str) -> str:
+def resolve_device(name: Any) -> str:
     """ "auto" → cuda where there is one, else cpu; `InputError` for a device that is absent."""
     present = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
+    if not isinstance(name, str) or name not in ("auto", "cpu", "cuda"):
+        raise unknown("device", name, ["auto", "cpu", "cuda"])
     if name == "auto":
         return present[-1]
-    if name == "cuda" and name not in present:
+    if name not in present:
         reason = f"no GPU is visible to torch {torch.__version__}"
         raise InputError(f"device = 'cuda': {reason}; allowed: auto, cpu")
-    if name not in present:
-        raise unknown("device", name, ["auto", "cpu", "cuda"])
     return name

@@ -88,8 +88,12 @@ class Observation(TypedDict):
 
 
 def root() -> Path:
-    """Where runs are kept: $MTLSTUDY_RUNS, or `runs` in the working directory."""
-    return Path(os.environ.get("MTLSTUDY_RUNS") or "runs").expanduser()
+    """Where runs are kept: $MTLSTUDY_RUNS, or `runs` in the working directory; `InputError` where
+    a file is in its place."""
+    folder = Path(os.environ.get("MTLSTUDY_RUNS") or "runs").expanduser()
+    if any(place.is_file() for place in (folder, *folder.parents)):
+        raise InputError(f"MTLSTUDY_RUNS = {folder}: a file is in its place; allowed: a folder")
+    return folder
 
 
 @contextmanager

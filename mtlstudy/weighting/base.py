@@ -96,7 +96,7 @@ class JacobianWeighting(Weighting):
 class GameOptions(NoOptions):
     """update_every: steps between two games; the weights are held in between."""
 
-    update_every: Annotated[int, Field(ge=1)] = 1
+    update_every: Annotated[int, Field(ge=1, le=10**9)] = 1
 
 
 class GameWeighting(Weighting):

@@ -263,7 +263,7 @@ method("mgda", TorchJDGramian, "MGDAWeighting",
        "Désidéri 2012; Sener & Koltun 2018, arXiv 1810.04650",
        "The shortest vector in the convex hull of the task gradients, by Frank–Wolfe.",
        {"epsilon": option(1e-3, "a Frank–Wolfe step below it ends the search", gt=0),
-        "max_iters": option(100, "steps at most (of two tasks the first is exact)", ge=1)})
+        "max_iters": option(100, "steps at most (2 tasks: the first is exact)", ge=1, le=10**6)})
 method("imtl_g", TorchJDGramian, "IMTLGWeighting",
        "Liu et al. 2021 (IMTL), ICLR, OpenReview IMPnRXEWpvr",
        "The direction with the same component along every unit task gradient; weights of sum 1, "
@@ -309,7 +309,7 @@ method("excess_mtl", TorchJDJacobian, "ExcessMTL", "He et al. 2024, arXiv 2402.0
        "Weights grow with a task's estimated excess risk, Σ g² / √(Σ over the steps of g²). Its "
        "state is as large as J.",
        {"robust_step_size": option(1.0, "of the exponentiated gradient (LibMTL: 0.01)", gt=0),
-        "n_warmup_steps": option(0, "equal-weight steps that scale the risks (authors: 0)", ge=0)},
+        "n_warmup_steps": option(0, "equal-weight steps that scale the risks (0)", ge=0, le=10**9)},
        state=("_weights", "_sq_grad_sum", "_initial_w", "_warmup_w_sum", "_n_steps", "_state_key"),
        holder="weighting")
 method("uncertainty", TorchJDLoss, "UW", "Kendall et al. 2018 (UW), arXiv 1705.07115",
@@ -326,7 +326,7 @@ method("dwa", DWAAdapter, "DWA", "Liu, Johns & Davison 2019, arXiv 1803.10704",
        "Σ_t λ_t L_t, λ = K softmax(r / T), r_t the ratio of the mean losses of the last two "
        "epochs; equal until there are two.",
        {"temperature": option(2.0, "T (the paper: 2)", gt=0),
-        "epoch": option(25, "steps of an epoch (the paper: a pass over the data)", ge=1)},
+        "epoch": option(25, "steps of an epoch (the paper: a pass over the data)", ge=1, le=10**9)},
        arguments=lambda options, K: {"temperature": options["temperature"]},
        state=("_loss_sum", "_n_batches", "_previous_averages"))
 method("rlw", TorchJDLoss, "Random", "Lin et al. 2022 (RLW), arXiv 2111.10603",

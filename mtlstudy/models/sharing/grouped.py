@@ -30,9 +30,9 @@ class Grouped(Dynamic):
         where there are none. start: share of the steps for which everything is shared. shared: s,
         the lower stages that stay so."""
 
-        groups: tuple[Annotated[int, Field(ge=0)], ...] = ()
+        groups: tuple[Annotated[int, Field(ge=0, le=10**6)], ...] = ()
         start: Annotated[float, Field(ge=0, lt=1)] = 0.0
-        shared: Annotated[int, Field(ge=0)] = 0
+        shared: Annotated[int, Field(ge=0, le=64)] = 0
 
     def partition(self, backbone: Backbone) -> list[Coalitions]:
         given = self.given()

@@ -36,7 +36,7 @@ class Hierarchical(Sharing):
         """depths: stage (1 = first) at which each task is read; shortcut: whether higher tasks see
         lower ones."""
 
-        depths: dict[str, Annotated[int, Field(ge=1)]] | None = None
+        depths: dict[str, Annotated[int, Field(ge=1, le=64)]] | None = None
         shortcut: bool = True
 
     shortcuts: Any

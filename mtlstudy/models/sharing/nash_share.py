@@ -56,7 +56,7 @@ class NashShare(Dynamic):
         length: Annotated[float, Field(gt=0, lt=1)] = 0.15
         rounds: Annotated[int, Field(ge=1, le=10)] = 1
         moment: Literal["fixed", "common"] = "fixed"
-        shared: Annotated[int, Field(ge=0)] = 0
+        shared: Annotated[int, Field(ge=0, le=64)] = 0
         per_block: bool = False
         signal: Literal["drift", "gradient", "permuted", "random"] = "drift"
 

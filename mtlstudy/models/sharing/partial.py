@@ -26,7 +26,7 @@ class Partial(Partitioned):
     class Options(NoOptions):
         """shared: s, the stages that are shared; all but the last where it is not given."""
 
-        shared: Annotated[int, Field(ge=0)] | None = None
+        shared: Annotated[int, Field(ge=0, le=64)] | None = None
 
     def partition(self, backbone: Backbone) -> list[list[list[str]]]:
         L, s = len(backbone.stages), self.options.shared

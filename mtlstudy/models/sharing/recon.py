@@ -41,7 +41,7 @@ class Recon(Partitioned):
         """specific: stages that become task-specific; severity: S, a cosine (the paper: 0 to
         −0.15); search: share of the training steps on which scores are counted."""
 
-        specific: Annotated[int, Field(ge=0)] = 1
+        specific: Annotated[int, Field(ge=0, le=64)] = 1
         severity: Annotated[float, Field(ge=-1, le=0)] = 0.0
         search: Annotated[float, Field(gt=0, le=1)] = 0.25
 

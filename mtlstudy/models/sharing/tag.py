@@ -43,7 +43,7 @@ class Tag(Searched):
         share of the training steps that the shared run takes (the paper: all)."""
 
         groups: Annotated[int, Field(ge=1, le=EXACT)] = 2
-        every: Annotated[int, Field(ge=1)] = 10
+        every: Annotated[int, Field(ge=1, le=10**9)] = 10
         search: Annotated[float, Field(gt=0, le=1)] = 1.0
 
     @classmethod
