@@ -1,6 +1,6 @@
 """Families whose coalitions a search finds before training: what it sees, finds and costs."""
 
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import pytest
 import torch
@@ -9,6 +9,7 @@ from test_coalition import partitions
 
 from mtlstudy import InputError, RunConfig, fit
 from mtlstudy.data.base import Split
+from mtlstudy.models.sharing import branched
 from mtlstudy.models.sharing.tag import ALONE, affinities, worths
 from mtlstudy.nash.coalition import best_of
 from mtlstudy.study import structure
@@ -82,6 +83,54 @@ def test_tag_looks_every_tenth_step_and_its_search_is_paid_for():
     (row, *_) = structure.described(run)
     assert row["forward"] == 20 * len(groups) + 20 + 2 * 5 and row["coalitions"] == len(groups)
     assert row["backward"] == 20 * len(groups) + 20 + 2 * 4
+
+
+def test_tasks_of_like_networks_have_like_representations():
+    model, x, _ = build("single_task", "cnn")
+    model.stages[0]["c"].load_state_dict(model.stages[0]["a"].state_dict())
+    A = branched.affinities(model, x)
+    assert len(A) == 3 and all(torch.allclose(a.diagonal(), torch.ones(3).double()) for a in A)
+    assert A[0][0, 2] == pytest.approx(1) and A[0][0, 1] < 0.9 and A[1][0, 2] < 0.999
+
+
+@pytest.mark.parametrize("trunks", [1, 1.5, 2, 3, 4])
+def test_the_tree_is_the_best_within_the_budget(trunks):
+    """Of all that merge further from the top down, at three stages of different size."""
+    sizes, best_tree = [30, 10, 20], branched.best_tree
+
+    def trees(l, clusters):
+        if l < 0:
+            return [[]]
+        below = branched.merged(D[l], clusters)
+        return [[*rest, c] for c in below for rest in trees(l - 1, c)]
+
+    for seed in range(5):
+        J = torch.randn(3, 4, 3, generator=torch.Generator().manual_seed(seed)).double()
+        D = [1 - torch.corrcoef(j) for j in J]
+        tree = best_tree(D, sizes, trunks * sum(sizes))
+        used = [len(c) * size for c, size in zip(tree, sizes, strict=True)]
+        assert sum(used) <= trunks * 60
+        for lower, upper in pairwise(tree):
+            assert all(any(set(c) <= set(d) for d in lower) for c in upper)
+        cost = {
+            str(t): sum(map(branched.spread, D, t))
+            for t in trees(2, [(t,) for t in range(4)])
+            if sum(len(c) * size for c, size in zip(t, sizes, strict=True)) <= trunks * 60
+        }
+        assert cost[str(tree)] == pytest.approx(min(cost.values()), abs=1e-12)
+    assert len(best_tree(D, sizes, 240)[0]) == 4 and best_tree(D, sizes, 60) == [[(0, 1, 2, 3)]] * 3
+
+
+def test_a_branched_network_pays_for_its_single_task_networks():
+    run = searched("branched", trunks=2.0)
+    learned, (row, *_) = run.record["learned"], structure.described(run)
+    main = 20 * learned["decisions"][0]["trunks"]
+    assert row["forward"] == main + 20 * 4 and row["backward"] == main + 20 * 4
+    assert len(learned["search"]["affinities"]) == 2
+    single = fit(run.config.but(sharing="single_task", sharing_options={}), progress=False)
+    head = 4 * (8 + 1)
+    trunks = (row["parameters"] - head) / (single.record["summary"]["parameters"] - head) * 4
+    assert trunks <= 2
 
 
 def test_too_many_tasks_for_an_exact_search_are_refused():

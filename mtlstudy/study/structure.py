@@ -51,6 +51,7 @@ ARMS: Mapping[str, Arm] = {
     "nash_share_equal_norm": Arm("nash_share", weighting="equal_norm"),
     "nash_share_block_nash": Arm("nash_share", weighting="block_nash"),
     "tag": Arm("tag"),
+    "branched": Arm("branched"),
 }
 RUN: Mapping[str, Any] = {"width": 16, "depth": 2, "steps": 2000, "evaluations": 20, "lr": 1e-2}
 

@@ -36,6 +36,12 @@ class Search:
         """Fresh heads."""
         return self.data.heads(self.backbone.width)
 
+    def examples(self, n: int) -> Tensor:
+        """The inputs of the first n training examples, of multi-input problems of all tasks."""
+        pools = len(self.splits.train.sizes())
+        few = self.splits.train.first(-(-n // pools)).to(torch.device(self.config.device))
+        return torch.cat(list(few.pools().values()))
+
     def train(
         self,
         model: Sharing,

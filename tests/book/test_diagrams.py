@@ -23,6 +23,7 @@ from mtlstudy.study.figures.style import save
 FAMILIES, KINDS = names("sharing"), list(BACKBONES)
 IN_TURN = [(name, KINDS[i % len(KINDS)]) for i, name in enumerate(FAMILIES)]
 WORDS = {  # what the words on the drawn example must say
+    "branched": ["layer1: 모든 과제가 공유", "layer3"],
     "cross_stitch": ["사본 3개", "α", "(단계 사이, 출력층 앞)"],
     "cosine_bipartition": ["layer1, layer2, layer3: 모든 과제가 공유"],
     "grouped": ["layer1, layer2, layer3: 과제마다 따로"],

@@ -81,6 +81,7 @@ def by_hand(name, kind):
         "ple": 4 * trunk + 3 * (2 * seen + 2 + view) + (4 * seen + 4 + view) + gates,
         "recon": trunk + 2 * stage[1],
         "tag": trunk + stage[-1],
+        "branched": trunk + stage[-1],
         "sparse": trunk - sum(m // 4 for m in flat),
     }
     return count[name] + HEADS

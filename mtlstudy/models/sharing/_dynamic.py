@@ -115,15 +115,16 @@ class Searched(Dynamic):
         found: list[Coalitions] = self.structure["coalitions"] if self.structure else []
         return found or self.together()
 
-    def named(self, coalitions: Iterable[Sequence[int]]) -> Coalitions:
-        """Coalitions of task numbers as task names."""
-        return [[self.task_names[t] for t in c] for c in coalitions]
-
     def learned(self, inputs: Inputs) -> dict[str, Any]:
         """As for `Dynamic`, and what the search found and took."""
         known = {"coalitions", "steps", "seconds"}  # said elsewhere in the record
         found = {k: v for k, v in (self.structure or {}).items() if k not in known}
         return {**super().learned(inputs), "search": found}
+
+
+def named(coalitions: Iterable[Sequence[int]], names: Sequence[str]) -> Coalitions:
+    """Coalitions of task numbers as task names."""
+    return [[names[t] for t in c] for c in coalitions]
 
 
 def mean_of(modules: Sequence[nn.Module]) -> nn.Module:

@@ -221,6 +221,9 @@ class Problem(Protocol):
     def heads(self) -> dict[str, nn.Module]:
         """Fresh heads."""
 
+    def examples(self, n: int) -> Tensor:
+        """The inputs (N ≥ n, …) of some training examples, of multi-input problems of all tasks."""
+
     def train(self, model: Sharing, steps: int, watch: Any = None, before: Any = None) -> None:
         """`steps` steps with equal weights on the training split, from the model's present state;
         watch(M (B, K, K)): called with the Gramians of each step's blocks; before(step, batch):

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from mtlstudy.gradients import cosines
 from mtlstudy.models.backbones import Backbone
-from mtlstudy.models.sharing._dynamic import Coalitions, Dynamic
+from mtlstudy.models.sharing._dynamic import Coalitions, Dynamic, named
 from mtlstudy.models.sharing.base import Origins, parameters, registry, singletons
 from mtlstudy.nash.coalition import Partition, best_partition, split_half_cosines
 from mtlstudy.registry import Options as NoOptions
@@ -128,7 +128,7 @@ class NashShare(Dynamic):
         game, partitions = next(iter(games.values())), self.together()
         for l in range(self.options.shared, len(partitions)):
             game = games.get(l, game)
-            partitions[l] = [[self.task_names[t] for t in c] for c in game.coalitions]
+            partitions[l] = named(game.coalitions, self.task_names)
         values = [game.values for game in games.values()]
         return self.decide(step, partitions, phase="merge", cosines=plain(C), values=values)
 

@@ -22,7 +22,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.func import functional_call
 
-from mtlstudy.models.sharing._dynamic import Searched
+from mtlstudy.models.sharing._dynamic import Searched, named
 from mtlstudy.models.sharing.base import Problem, Sharing, State, registry
 from mtlstudy.nash.coalition import EXACT, Coalition, best_of
 from mtlstudy.registry import Options as NoOptions
@@ -62,7 +62,7 @@ class Tag(Searched):
 
         problem.train(model, steps, before=look)
         Z = torch.stack(seen).nan_to_num(0, 0, 0).mean(0)  # (K, K)
-        groups = model.named(best_of(worths(Z), options.groups).coalitions)
+        groups = named(best_of(worths(Z), options.groups).coalitions, model.task_names)
         passes = {"forward": steps + (K + 1) * len(seen), "backward": steps + K * len(seen)}
         coalitions = [groups for _ in model.stage_names]
         yield {"coalitions": coalitions, "affinities": Z.tolist(), **passes}
