@@ -12,6 +12,7 @@ J itself, K · P, and the intermediate gradients of as many tasks as are differe
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal
 
 import torch
@@ -31,14 +32,20 @@ def separate(z: Sequence[Tensor]) -> list[Tensor]:
 def representation_gradients(
     losses: Sequence[Tensor], z: Sequence[Tensor], heads: Sequence[Sequence[Tensor]]
 ) -> tuple[list[Tensor], list[list[Tensor]]]:
-    """∂L_t/∂z_t for every task, and the gradients of each head for its own task, in one pass.
+    """∂L_t/∂z_t for every task, and the gradients of each head for its own task: in one pass, or
+    one a task where a parameter serves several heads.
 
     losses: K scalars; z: what the K heads read, K different tensors (see `separate`); heads: K
     lists of a task's own parameters.
     """
     assert len({id(rep) for rep in z}) == len(z)
-    inputs = [*z, *(p for head in heads for p in head)]
-    grads = torch.autograd.grad(list(losses), inputs, retain_graph=True, materialize_grads=True)
+    grad = partial(torch.autograd.grad, retain_graph=True, materialize_grads=True)
+    own = [p for head in heads for p in head]
+    if len({id(p) for p in own}) < len(own):
+        triples = zip(losses, z, heads, strict=True)
+        each = [grad(loss, [rep, *head]) for loss, rep, head in triples]
+        return [g[0] for g in each], [list(g[1:]) for g in each]
+    grads = grad(list(losses), [*z, *own])
     rest = iter(grads[len(z) :])
     return list(grads[: len(z)]), [[next(rest) for _ in head] for head in heads]
 

@@ -127,7 +127,7 @@ def entries() -> dict[str, tuple[int, str, Callable[[], list[float]]]]:
 def moved(numbers: list[float], golden: list[float]) -> bool:
     """Whether numbers are others than they were."""
     return len(numbers) != len(golden) or not all(
-        math.isclose(a, b, rel_tol=RELATIVE, abs_tol=1e-6)
+        math.isclose(a, b, rel_tol=RELATIVE, abs_tol=1e-5)
         for a, b in zip(numbers, golden, strict=True)
     )
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.util import find_spec
 from itertools import chain
@@ -50,10 +50,11 @@ class Examples:
 @dataclass(frozen=True)
 class Split:
     """inputs (N, …), one tensor or one a task, and targets by task: (N,), of tagged sequences (N,
-    T)."""
+    T). absent: of a batch that a `Sampler` drew, the tasks without a label in it."""
 
     inputs: Inputs
     targets: dict[str, Tensor]
+    absent: tuple[str, ...] = field(default=(), kw_only=True)
 
     def pools(self) -> dict[str, Tensor]:
         """Inputs by pool: {"": x} of a single-input problem, by task of a multi-input one."""
@@ -87,7 +88,8 @@ class Split:
 
         x = self.inputs
         moved = move(x) if isinstance(x, Tensor) else {task: move(part) for task, part in x.items()}
-        return Split(moved, {task: move(y) for task, y in self.targets.items()})
+        targets = {task: move(y) for task, y in self.targets.items()}
+        return Split(moved, targets, absent=self.absent)
 
     def bytes(self) -> int:
         """The memory that it takes."""

@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch._functorch import config as functorch
 
 from mtlstudy.data.base import Split
@@ -86,6 +86,11 @@ class Step:
         self.lengths = [p.numel() for p in self.shared]
         self.sizes = [sum(p.numel() for p in block) for block in blocks.values()]
         self.heads = [self.model.task_parameters(task.name) for task in self.model.tasks]
+        for name, p in self.model.named_parameters(remove_duplicate=False):
+            own = name.startswith("heads.")
+            if own and p.requires_grad and any(p is q for q in self.shared):
+                reason = "is a parameter of the trunk too, and its gradient would be lost"
+                raise InputError(f"{name} {reason}; allowed: parameters of one of them")
         self.J: Tensor | None = None  # memory of J and d, used again at every step
         self.d: Tensor | None = None
 
@@ -113,11 +118,20 @@ class Step:
 
     def __call__(self, batch: Split, observe: bool = False, per_block: bool = False) -> StepResult:
         """Train on a batch. observe: compute Gramians for weightings that need none too, one a
-        block with `per_block`. Where a loss or Gramian is not finite nothing is changed."""
+        block with `per_block`. Where a loss or Gramian is not finite nothing is changed. A task
+        without a label in the batch is absent: its head stays as it is, and the others are weighed
+        as if it were not there."""
         if not self.model.training:
             self.model.train()
         self.optimiser.zero_grad()
+        here = [t for t, task in enumerate(self.model.tasks) if task.name not in batch.absent]
+        if not here:
+            return self.nothing()
+        self.weighting.attend(here)
         result = self.backward(batch, observe, per_block)
+        served = {p for t in here for p in self.heads[t]}
+        for p in {p for head in self.heads for p in head} - served if batch.absent else ():
+            p.grad = None
         penalty = self.model.penalty()
         if penalty is not None:  # the family's own, never weighted
             penalty.backward()
@@ -125,6 +139,12 @@ class Step:
         if self.weighting.sees_losses_again:
             self.weighting.after_step(self.losses_again(batch))
         return result
+
+    def nothing(self) -> StepResult:
+        """What a batch without any label does."""
+        self.calls += 1
+        none = torch.zeros(1, len(self.model.tasks), device=self.device)
+        return StepResult(none[0], None, Weights(none.double(), none.new_zeros(1).long()))
 
     def backward(self, batch: Split, observe: bool, per_block: bool) -> StepResult:
         """Set every parameter's gradient, in the way that the weighting needs."""
@@ -241,18 +261,21 @@ class Step:
     def direction_memory(self) -> Tensor:
         """Where the direction (P,) is written."""
         if self.d is None:
-            self.d = torch.empty(sum(self.lengths), device=self.device)
+            self.d = torch.empty(sum(self.lengths), dtype=self.shared[0].dtype, device=self.device)
         return self.d
 
     def set_grads(self, d: Tensor, heads: list[Tensor], a: Tensor | None) -> None:
         """Set the gradients: d (P,) on the shared parameters, each task's own ones as they are or
-        scaled by its weight a_t."""
+        scaled by its weight a_t, added up where a head serves several tasks."""
         for p, g in zip(self.shared, d.split(self.lengths), strict=True):
             p.grad = self.match_layout(p, g)
         tasks = [(t, p) for t, parameters in enumerate(self.heads) for p in parameters]
-        scaled = a if self.weighting.scales_heads else None
+        scaled, sums = a if self.weighting.scales_heads else None, dict[nn.Parameter, Tensor]()
         for (t, p), g in zip(tasks, heads, strict=True):
-            p.grad = self.match_layout(p, g if scaled is None else scaled[t] * g)
+            weighted = g if scaled is None else scaled[t] * g
+            sums[p] = sums[p] + weighted if p in sums else weighted
+        for own, g in sums.items():
+            own.grad = self.match_layout(own, g)
 
     def match_layout(self, p: Tensor, g: Tensor) -> Tensor:
         """A gradient in the shape and memory layout of its parameter, as fused optimisers need."""

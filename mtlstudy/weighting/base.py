@@ -2,8 +2,13 @@
 
 What a training step has to know of a weighting is declared as attributes; nobody has to guess it.
 All state is in the `state_dict`, which makes a resumed run exact.
+
+A task without a label in a batch is absent from that step: its weight is 0, and the others get the
+weights of the K′ tasks that are `present`, as if there were no other. What an entry remembers of an
+absent task stays as it was, or as near to it as its method allows; the laws say which do what.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import torch
@@ -47,12 +52,33 @@ class Weighting(nn.Module):
     step: int = 0
     """Calls so far, counted on the host, so that nobody waits for a device to read it."""
 
+    present: Tensor | None = None
+    """Numbers (K′,) of the tasks that have a label in this batch; None for all of them."""
+
     Options: ClassVar[type[NoOptions]] = NoOptions
     """Its options: a subclass of `mtlstudy.registry.Options`."""
 
     def __init__(self, tasks: int, blocks: int, options: NoOptions) -> None:
         super().__init__()
         self.K, self.B, self.options = tasks, blocks, options
+
+    def attend(self, tasks: Sequence[int]) -> None:
+        """Which tasks the next call is about: those that have a label in the batch."""
+        self.present = None if len(tasks) == self.K else torch.tensor(tasks)
+
+    def cut(self, x: Tensor, *dims: int) -> Tensor:
+        """x with the tasks that are present alone along `dims`."""
+        if self.present is not None:
+            for dim in dims:
+                x = x.index_select(dim, self.present.to(x.device))
+        return x
+
+    def put(self, x: Tensor, into: Tensor | None = None) -> Tensor:
+        """x (…, K′) at the places of its tasks in `into` (…, K), 0 if not given."""
+        if self.present is None:
+            return x
+        into = x.new_zeros(*x.shape[:-1], self.K) if into is None else into
+        return into.index_copy(-1, self.present.to(x.device), x.to(into))
 
     def resize(self, blocks: int) -> None:
         """The sharing architecture has another number of blocks from now on."""
@@ -126,13 +152,14 @@ class GameWeighting(Weighting):
 
     def forward(self, losses: Tensor, gramians: Tensor | None) -> Weights:
         if gramians is not None:
-            weights, status = self.game(gramians)
-            self.a, self.status = weights.to(self.a), status.to(self.status)
+            weights, status = self.game(self.cut(gramians, -1, -2))
+            self.a, self.status = self.put(weights.to(self.a), self.a), status.to(self.status)
         self.step += 1
-        return Weights(self.a, self.status)
+        return Weights(self.put(self.cut(self.a, -1)), self.status)
 
     def game(self, gramians: Tensor) -> Weights:
-        """gramians (B, K, K) → `Weights` usable as they are: 0 where nothing is to be done."""
+        """gramians (B, K, K) → `Weights` usable as they are: 0 where nothing is to be done. K: of
+        the tasks that are present."""
         raise NotImplementedError
 
 
@@ -151,7 +178,7 @@ class LossWeighting(Weighting):
         """∂ objective / ∂ losses (1, K); gradients of its own parameters are added to theirs."""
         with torch.enable_grad():
             leaf = losses.detach().requires_grad_()
-            self.objective(leaf).backward()
+            self.objective(self.cut(leaf, 0)).backward()
         assert leaf.grad is not None
         solved = torch.full((1,), Status.SOLVED, device=losses.device)
         return Weights(leaf.grad[None].double(), solved)

@@ -21,8 +21,8 @@ class EqualNorm(Weighting):
 
     def forward(self, losses: Tensor, gramians: Tensor | None) -> Weights:
         assert gramians is not None
-        square = gramians.diagonal(dim1=-2, dim2=-1)  # (B, K)
+        square = self.cut(gramians.diagonal(dim1=-2, dim2=-1), -1)  # (B, K)
         zero = square <= 0
         inverse = square.clamp_min(torch.finfo(square.dtype).tiny).rsqrt()
         status = torch.where(zero.any(-1), int(Status.ZERO_GRADIENT), int(Status.SOLVED))
-        return Weights(torch.where(zero, 0.0, inverse), status)
+        return Weights(self.put(torch.where(zero, 0.0, inverse)), status)

@@ -66,4 +66,5 @@ class Nash(GameWeighting):
 
     def solve(self, gramians: Tensor) -> BargainingSolution:
         """The exact solution on gramians (B, K, K), warm from the last one."""
-        return nash_weights(gramians, self.power, start=self.a)
+        w = None if self.power is None else self.cut(self.power, 0)
+        return nash_weights(gramians, w, start=self.cut(self.a, -1))

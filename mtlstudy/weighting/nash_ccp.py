@@ -31,10 +31,10 @@ class NashCCP(Nash):
     def game(self, gramians: Tensor) -> Weights:
         from mtlstudy.nash.reference import ccp
 
-        weights, status = self.a.clone(), self.status.clone()
+        weights, status = self.cut(self.a, -1).clone(), self.status.clone()
         for b, M in enumerate(gramians):
             if bool((M.diagonal() > 0).all()):  # a task without gradient: no program can be posed
-                warm = self.a[b].cpu().numpy() if bool((self.a[b] > 0).all()) else None
+                warm = weights[b].cpu().numpy() if bool((weights[b] > 0).all()) else None
                 a = torch.from_numpy(ccp(M.cpu().numpy(), warm).weights).to(weights)
                 weights[b] = a if bool(torch.isfinite(a).all()) else weights[b]
             residual = (weights[b] * (M @ weights[b]) - 1).abs().max()

@@ -37,4 +37,5 @@ class Static(LossWeighting):
         self.register_buffer("c", torch.tensor(weights) / sum(weights))
 
     def objective(self, losses: Tensor) -> Tensor:
-        return (self.c * losses).sum()
+        c = self.cut(self.c, 0)
+        return ((c if self.present is None else c / c.sum()) * losses).sum()

@@ -49,6 +49,8 @@ class TorchJD(base.Weighting):
     state_device: ClassVar[str | None] = None
     holder: ClassVar[str] = ""
     random: ClassVar[bool] = False
+    pairs: ClassVar[bool] = False
+    """Whether its state has a row and a column a task, not rows alone."""
     origin: Tensor
     methods: list[Any]
     """The objects of torchjd: one a block."""
@@ -86,6 +88,30 @@ class TorchJD(base.Weighting):
                 setattr(holder, name, value.to(self.state_device) if moved else value)
 
     @contextmanager
+    def of_present(self, method: Any) -> Iterator[None]:
+        """An object's state of the tasks that are present alone; that of the others is put back as
+        it was. Before a step of all tasks nothing is remembered."""
+        if self.present is None:
+            yield
+            return
+        holder, n = getattr(method, self.holder, method), len(self.present)
+        before = {name: getattr(holder, name) for name in self.state}
+        for name, x in before.items():
+            if isinstance(x, Tensor) and x.ndim:
+                setattr(holder, name, self.cut(x, 0, 1) if self.pairs else self.cut(x, 0))
+            elif name == "_state_key" and x is not None:
+                setattr(holder, name, n if isinstance(x, int) else (n, *x[1:]))
+        yield
+        for name, x in before.items():
+            after = getattr(holder, name)
+            if isinstance(x, Tensor) and x.ndim:
+                i, x = self.present.to(x.device), x.clone()
+                x[(i[:, None], i) if self.pairs else i] = after.to(x)
+                setattr(holder, name, x)
+            elif name == "_state_key" or x is None:
+                setattr(holder, name, x)
+
+    @contextmanager
     def seeded(self, device: torch.device) -> Iterator[None]:
         """Random numbers inside are those of this step; the caller's generators stay as they
         were."""
@@ -111,11 +137,17 @@ class TorchJDGramian(TorchJD, base.GameWeighting):
         finite = torch.isfinite(gramians).all(-1).all(-1).tolist()
         each = zip(self.methods, gramians, finite, strict=True)
         with self.seeded(gramians.device):
-            rows = [m(M) if ok else torch.full_like(M[0], torch.nan) for m, M, ok in each]
+            rows = [self.ask(m, M) if ok else M[0] * torch.nan for m, M, ok in each]
         weights = torch.stack(rows)  # (B, K)
         usable = torch.isfinite(weights).all(-1)
         status = torch.where(usable, int(Status.SOLVED), int(Status.NON_FINITE))
         return Weights(torch.where(usable[:, None], weights, 0.0), status)
+
+    def ask(self, method: Any, M: Tensor) -> Tensor:
+        """The weights (K,) of one block, of the tasks that are present."""
+        with self.of_present(method):
+            weights: Tensor = method(M)
+        return weights
 
 
 class TorchJDLoss(TorchJD, base.LossWeighting):
@@ -138,13 +170,43 @@ class TorchJDLoss(TorchJD, base.LossWeighting):
         return value
 
 
+class ByTask(TorchJDLoss):
+    """A scalarizer that keeps something of every task: in place of the loss of an absent one it is
+    shown what is known of that; weights that are a softmax are one over the others alone."""
+
+    def forward(self, losses: Tensor, gramians: Tensor | None = None) -> Weights:
+        if self.present is None:
+            return super().forward(losses)
+        here, filled = self.put(self.cut(torch.ones_like(losses), 0)), self.filled(losses)
+        present, self.present = self.present, None
+        chosen = super().forward(filled)
+        self.present = present
+        for p in self.parameters():
+            if p.grad is not None:
+                p.grad *= here
+        weights, total = chosen.weights * here, self.total(len(present))
+        return Weights(weights * (total / weights.sum() if total else 1.0), chosen.status)
+
+    def total(self, K: int) -> float | None:
+        """What the weights of K tasks add up to; None where they are no softmax."""
+        return None
+
+    def filled(self, losses: Tensor) -> Tensor:
+        """Losses (K,) with what is known of the absent ones in their places."""
+        return self.put(self.cut(losses, 0), self.known(losses).to(losses))
+
+    def known(self, losses: Tensor) -> Tensor:
+        """What stands in for absent losses (K,)."""
+        return losses
+
+
 class TorchJDJacobian(TorchJD, base.JacobianWeighting):
     """A torchjd aggregator, task gradients J (K, P) → direction d (P,); there are no weights to
     record. A direction that is not finite is handed on as it is."""
 
     def aggregate(self, J: Tensor) -> Tensor:
-        with self.seeded(J.device):
-            d: Tensor = self.methods[0](J)
+        with self.seeded(J.device), self.of_present(self.methods[0]):
+            d: Tensor = self.methods[0](self.cut(J, 0))
         self.step += 1
         return d
 
@@ -161,15 +223,28 @@ class FairGradAdapter(TorchJDGramian):
         return Weights(a, torch.where(missed, int(Status.MAX_ITERATIONS), status))
 
 
-class DWAAdapter(TorchJDLoss):
+class DWAAdapter(ByTask):
     """Tells `dwa` where an epoch ends, and shows it the losses of each step once."""
+
+    def total(self, K: int) -> float:
+        return K
 
     def forward(self, losses: Tensor, gramians: Tensor | None = None) -> Weights:
         if self.step % self.options.epoch == 0:  # type: ignore[attr-defined]
             self.method.step()  # the epoch is over
         chosen = super().forward(losses)
-        self.method(losses)  # takes these losses into the epoch's mean
+        self.method(self.filled(losses))  # takes these losses into the epoch's mean
         return chosen
+
+    def known(self, losses: Tensor) -> Tensor:
+        """The mean of the epoch so far, or of the last one."""
+        m, sums = self.method, losses.sum().expand_as(losses)
+        means = [
+            sums,
+            *m._previous_averages,
+            *([m._loss_sum / m._n_batches] if m._n_batches else []),
+        ]
+        return torch.as_tensor(means[-1])
 
     def objective(self, losses: Tensor) -> Tensor:
         before = self.get_extra_state()
@@ -178,13 +253,21 @@ class DWAAdapter(TorchJDLoss):
         return value
 
 
-class FAMOAdapter(TorchJDLoss):
-    """Shows `famo` the losses after the step, and saves its Adam."""
+class FAMOAdapter(ByTask):
+    """Shows `famo` the losses after the step, and saves its Adam. An absent task's loss stays."""
 
     sees_losses_again = True
 
+    def total(self, K: int) -> float:
+        return 1.0
+
     def after_step(self, losses: Tensor) -> None:
-        self.method.update(losses)
+        self.method.update(self.filled(losses))
+
+    def known(self, losses: Tensor) -> Tensor:
+        """The last losses."""
+        before: Tensor | None = self.method._prev_losses
+        return losses.sum().expand_as(losses) if before is None else before
 
     def get_extra_state(self) -> dict[str, Any]:
         state, adam = super().get_extra_state(), self.method._optimizer
@@ -253,7 +336,7 @@ method("pcgrad", TorchJDGramian, "PCGradWeighting", "Yu et al. 2020, arXiv 2001.
 method("gradvac", TorchJDGramian, "GradVacWeighting", "Wang et al. 2021, arXiv 2010.05874",
        "As PCGrad, but towards a running mean of the cosine of each pair in place of 0.",
        {"beta": option(0.5, "share of the newest cosine in the mean (LibMTL: 0.5)", ge=0, le=1)},
-       state=("_phi_t", "_state_key"), state_device="cpu", random=True)
+       state=("_phi_t", "_state_key"), state_device="cpu", random=True, pairs=True)
 method("cagrad", TorchJDGramian, "CAGradWeighting", "Liu et al. 2021, arXiv 2110.14048",
        "The direction of best worst descent in a ball of radius c‖g₀‖ around the mean gradient "
        "g₀; a convex program a step. Where Σ_t ‖g_t‖² < 1e-4 torchjd takes the gradients for "
@@ -312,12 +395,12 @@ method("excess_mtl", TorchJDJacobian, "ExcessMTL", "He et al. 2024, arXiv 2402.0
         "n_warmup_steps": option(0, "equal-weight steps that scale the risks (0)", ge=0, le=10**9)},
        state=("_weights", "_sq_grad_sum", "_initial_w", "_warmup_w_sum", "_n_steps", "_state_key"),
        holder="weighting")
-method("uncertainty", TorchJDLoss, "UW", "Kendall et al. 2018 (UW), arXiv 1705.07115",
+method("uncertainty", ByTask, "UW", "Kendall et al. 2018 (UW), arXiv 1705.07115",
        "½ Σ_t (exp(−s_t) L_t + s_t): log-variances s_t, 0 at the start, trained by the model's "
        "own optimiser. One form for all tasks, as in the later codebases; the paper halves only "
        "the regression losses.",
        arguments=shape)
-method("imtl_l", TorchJDLoss, "IMTLL", "Liu et al. 2021 (IMTL), ICLR, OpenReview IMPnRXEWpvr",
+method("imtl_l", ByTask, "IMTLL", "Liu et al. 2021 (IMTL), ICLR, OpenReview IMPnRXEWpvr",
        "Σ_t (exp(s_t) L_t − s_t): log-scales s_t, 0 at the start, trained by the model's own "
        "optimiser. Twice the objective of `uncertainty` at −s: under an optimiser that does not "
        "heed the scale of gradients, Adam, they coincide.",

@@ -255,6 +255,65 @@ def test_nash_applies_nothing_at_a_stationary_point(name):
     assert chosen.weights.tolist() == [[0.0, 0.0, 0.0]] and chosen.status.tolist() == [1]
 
 
+def shown(entry, i, tasks):
+    """A step on the i-th losses and gradients of some tasks → their weights, or direction."""
+    losses, J = COURSE[i][tasks], JACOBIANS[i][tasks]
+    if isinstance(entry, JacobianWeighting):
+        return entry.aggregate(J)
+    return entry(losses, gramian(J) if entry.needs == "gramians" else None).weights[0]
+
+
+@pytest.mark.parametrize("absent", [0, 1, 2])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_task_without_a_label_is_absent_from_the_step(name, absent):
+    """The others are weighed as by an entry that was made for them alone."""
+    here, cls = [t for t in range(3) if t != absent], weighting.get(name)
+    torch.manual_seed(5)
+    entry = make(name)
+    torch.manual_seed(5)
+    alone = cls(2, 1, cls.Options(**OPTIONS.get(name, {})))
+    losses, J = COURSE[0].clone(), JACOBIANS[0].clone()
+    losses[absent], J[absent] = 0, 0  # as a loss without labels and its gradient are
+    entry.attend(here)
+    if isinstance(entry, JacobianWeighting):
+        found = entry.aggregate(J)
+    else:
+        weights = entry(losses, gramian(J) if entry.needs == "gramians" else None).weights[0]
+        assert weights[absent] == 0
+        found = weights[here]
+    assert torch.allclose(found, shown(alone, 0, here), rtol=1e-6, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_steps_without_a_task_leave_no_trace_that_is_not_finite(name):
+    entry = make(name)
+    optimiser = torch.optim.Adam(p, 0.1) if (p := list(entry.parameters())) else None
+    for i, absent in enumerate((None, None, 1, 1, 0, 2, None, 2, None)):
+        here = [t for t in range(3) if t != absent]
+        losses, J = COURSE[i].clone(), JACOBIANS[i].clone()
+        if absent is not None:
+            losses[absent], J[absent] = 0, 0
+        entry.attend(here)
+        if optimiser:
+            optimiser.zero_grad()
+        if isinstance(entry, JacobianWeighting):
+            entry(losses)
+            d = entry.aggregate(J)
+        else:
+            weights = entry(losses, gramian(J) if entry.needs == "gramians" else None).weights[0]
+            assert bool((weights[here] != 0).any()) and bool(torch.isfinite(weights).all())
+            assert absent is None or weights[absent] == 0
+            d = weights @ J
+        assert bool(torch.isfinite(d).all()) and float(d.norm()) > 0
+        if absent is not None and optimiser:
+            assert all(p.grad[absent] == 0 for p in entry.parameters() if p.grad is not None)
+        if optimiser:
+            optimiser.step()
+        entry.after_step(0.9 * losses)
+    state = [x for x in entry.state_dict().values() if isinstance(x, torch.Tensor)]
+    assert all(bool(torch.isfinite(x.double()).all()) for x in state)
+
+
 def test_update_every_keeps_the_weights_between_games():
     entry = make("nash", update_every=2)
     a = entry(LOSSES, CONFLICT).weights

@@ -112,8 +112,9 @@ def test_nor_through_any_family(family):
 
 
 def test_nor_does_the_sampler_nor_the_solver():
-    split = Split(torch.zeros(10, 3, device=META), {"a": torch.zeros(10, device=META)})
-    sampler = Sampler(split, 4, 0)
+    split = Split(torch.zeros(10, 3), {"a": torch.zeros(10)})
+    sampler = Sampler(split, 4, 0)  # looks once whether labels are missing
+    sampler.train, sampler.home, sampler.device = split.to(META), META, META
     assert all(sampler.draw().inputs.shape == (4, 3) for _ in range(5))
     start = torch.ones(2, 3, device=META)
     solution = nash_weights(torch.zeros(2, 3, 3, device=META), start=start)

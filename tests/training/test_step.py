@@ -7,11 +7,15 @@ import pytest
 import torch
 from torch._functorch import config as functorch
 
-from mtlstudy import InputError, RunConfig, fit, weighting
+from mtlstudy import InputError, RunConfig, fit, sharing, weighting
 from mtlstudy.bench.problems import make
+from mtlstudy.data.base import Split
+from mtlstudy.models.backbones import mlp
 from mtlstudy.models.layers import MaxPool2x2
+from mtlstudy.models.tasks import Task
 from mtlstudy.training import modes, store
 from mtlstudy.training.loop import Training
+from mtlstudy.training.sampling import Sampler
 from mtlstudy.training.step import Step
 
 SMALL = {
@@ -177,3 +181,147 @@ def test_no_step_is_taken_on_weights_that_are_not_finite():
     assert not torch.isfinite(result.weights.weights).all()
     assert all(torch.equal(p, q) for p, q in zip(before, state.model.parameters(), strict=True))
     assert int(state.train.diverged) == 0
+
+
+class Tasks:
+    """Three regressions over one trunk, in float64 by plain gradient descent, so that what a step
+    did can be read off the parameters."""
+
+    def __init__(self, name, names="abc", heads=None, freeze=(), **options):
+        torch.manual_seed(0)
+        trunk, tasks = mlp(4, 6), [Task(n, "regression") for n in names]
+        made = {n: torch.nn.Linear(6, 1) for n in "abc"}
+        made = {n: made[(heads or {}).get(n, n)] for n in names}
+        hard = sharing.get("hard")
+        self.model = hard(trunk, tasks, made, hard.Options()).double()
+        for parameter in freeze:
+            self.model.get_parameter(parameter).requires_grad_(False)
+        entry = weighting.get(name)
+        blocks = len(self.model.shared_blocks()) if entry.per_block else 1
+        self.weighting = entry(len(names), blocks, entry.Options(**options))
+        optimiser = torch.optim.SGD(self.model.parameters(), 1.0, momentum=0.9)
+        self.step = Step(self.model, self.weighting, optimiser)
+        generator = torch.Generator().manual_seed(1)
+        self.x = torch.randn(9, 4, generator=generator, dtype=torch.float64)
+        y = torch.randn(3, 9, generator=generator, dtype=torch.float64)
+        self.y = {n: y["abc".index(n)] for n in names}
+
+    def batch(self, absent=()):
+        y = {n: y * torch.nan if n in absent else y for n, y in self.y.items()}
+        return Split(self.x, y, absent=tuple(absent))
+
+    def parameters(self):
+        return {name: p.detach().clone() for name, p in self.model.named_parameters()}
+
+    def gradients(self, head):
+        """Of every task's loss alone on its own head's weight."""
+        losses = self.step.forward(self.batch())[0]
+        p = self.model.heads[head].weight
+        grads = [torch.autograd.grad(L, p, retain_graph=True, allow_unused=True)[0] for L in losses]
+        return [torch.zeros_like(p) if g is None else g for g in grads]
+
+
+SCALED = ["equal", "static", "nash", "nash_ccp", "uncertainty", "scale_invariant"]
+
+
+@pytest.mark.parametrize("options", [{}, {"update_every": 2}, {"level": "representation"}])
+@pytest.mark.parametrize("name", SCALED)
+def test_a_head_that_serves_two_tasks_follows_each_by_its_own_weight(name, options):
+    """a_a g_a + a_b g_b, not a_b (g_a + g_b)."""
+    if options and name not in ("nash", "nash_ccp"):
+        pytest.skip("an option of the games")
+    tasks = Tasks(name, heads={"b": "a"}, **options)
+    assert tasks.model.heads["a"] is tasks.model.heads["b"]
+    for _ in range(2):  # a game, and with update_every = 2 the weights held from it
+        g = tasks.gradients("a")
+        a = tasks.step(tasks.batch()).weights.weights[0]
+        expected = a[0] * g[0] + a[1] * g[1]
+        assert not torch.allclose(a[0], a[1]) or name in ("equal", "static", "uncertainty")
+        torch.testing.assert_close(tasks.model.heads["a"].weight.grad, expected)
+
+
+@pytest.mark.parametrize("name", ["block_nash", "pcgrad", "config"])
+def test_a_head_that_serves_two_tasks_follows_the_sum_where_heads_are_not_scaled(name):
+    tasks = Tasks(name, heads={"b": "a"})
+    g = tasks.gradients("a")
+    tasks.step(tasks.batch())
+    torch.testing.assert_close(tasks.model.heads["a"].weight.grad, g[0] + g[1])
+
+
+@pytest.mark.parametrize("absent", ["a", "b"])
+@pytest.mark.parametrize(
+    "name", ["nash", "block_nash", "equal", "equal_norm", "gls", "mgda", "config", "uncertainty"]
+)
+def test_a_batch_without_a_label_of_a_task_is_a_step_of_the_others(name, absent):
+    torch.manual_seed(0)
+    whole, rest = Tasks(name), Tasks(name, "abc".replace(absent, ""))
+    rest.model.load_state_dict(whole.model.state_dict(), strict=False)
+    result = whole.step(whole.batch([absent]))
+    rest.step(rest.batch())
+    before, after = rest.parameters(), whole.parameters()
+    assert all(torch.allclose(p, after[key]) for key, p in before.items())
+    t = "abc".index(absent)
+    assert float(result.losses[t]) == 0 and not result.weights.weights[:, t].any()
+    assert whole.model.heads[absent].weight.grad is None
+    whole.step(whole.batch())  # all are there again
+    moved = whole.parameters()
+    assert not torch.equal(moved[f"heads.{absent}.weight"], after[f"heads.{absent}.weight"])
+    assert all(bool(torch.isfinite(p).all()) for p in moved.values())
+
+
+def test_the_weight_of_a_task_is_held_while_it_is_absent_from_a_game():
+    tasks = Tasks("nash", update_every=2)
+    tasks.step(tasks.batch())
+    held = tasks.weighting.a.clone()
+    tasks.step(tasks.batch())
+    assert float(tasks.step(tasks.batch("b")).weights.weights[0, 1]) == 0  # a game without b
+    a = tasks.step(tasks.batch()).weights.weights
+    assert float(a[0, 1]) == float(held[0, 1]) > 0 and float(a[0, 0]) != float(held[0, 0])
+
+
+def test_a_batch_without_any_label_changes_nothing():
+    tasks = Tasks("gls")
+    before = tasks.parameters()
+    result = tasks.step(tasks.batch("abc"))
+    assert all(torch.equal(p, before[key]) for key, p in tasks.parameters().items())
+    assert not result.weights.weights.any() and int(tasks.step.diverged) == -1
+
+
+def test_the_sampler_says_which_tasks_have_no_label_in_a_batch():
+    y = torch.full((6,), torch.nan)
+    y[4:] = 1.0
+    tags = torch.full((6, 2), -100)
+    tags[:3, 1] = 0
+    split = Split(torch.arange(6.0)[:, None], {"a": torch.zeros(6), "b": y, "c": tags})
+    sampler, seen = Sampler(split, 2, 0), set()
+    for _ in range(9):
+        batch = sampler.draw()
+        without = [n for n in "bc" if not bool((batch.targets[n] == batch.targets[n]).any())]
+        rows = set(batch.inputs[:, 0].long().tolist())
+        assert set(batch.absent) == {*"bc"} - {*"b" * bool(rows & {4, 5})} - {
+            *"c" * bool(rows & {0, 1, 2})
+        }
+        assert "b" not in without or "b" in batch.absent
+        seen |= {batch.absent}
+    assert len(seen) > 1
+
+
+@pytest.mark.parametrize("name", ["nash", "block_nash", "config", "equal"])
+def test_a_frozen_parameter_of_the_trunk_stays_and_takes_no_part(name):
+    frozen = next(key for key, _ in Tasks(name).model.named_parameters() if "bias" in key)
+    tasks = Tasks(name, freeze=[frozen])
+    before = tasks.parameters()
+    M = tasks.step(tasks.batch(), observe=True).gramians
+    after = tasks.parameters()
+    assert torch.equal(before[frozen], after[frozen])
+    assert sum(not torch.equal(p, after[key]) for key, p in before.items()) == len(before) - 1
+    blocks = tasks.model.shared_blocks().values()
+    losses = tasks.step.forward(tasks.batch())[0]
+    assert all(p.requires_grad for block in blocks for p in block) and len(losses) == len(M[0])
+
+
+def test_a_parameter_of_trunk_and_head_at_once_is_refused():
+    tasks = Tasks("nash")
+    tasks.model.heads["a"].extra = next(iter(tasks.model.shared_blocks().values()))[0]
+    with pytest.raises(InputError, match=r"heads\.a\.extra.*trunk"):
+        tasks.step.find_blocks()

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from mtlstudy.models.backbones import Backbone
-from mtlstudy.models.sharing.base import Origins, Partitioned, parameters
+from mtlstudy.models.sharing.base import Origins, Partitioned, parameters, trainable
 from mtlstudy.models.tasks import Inputs
 
 Coalitions = list[list[str]]
@@ -55,10 +55,11 @@ class Dynamic(Partitioned):
         self.history.append({**now, **why})
 
     def shared_blocks(self) -> dict[str, list[nn.Parameter]]:
-        return {use.block: use.parameters for use in self.usage() if use.parameters}
+        blocks = {use.block: trainable(use.parameters) for use in self.usage()}
+        return {block: trained for block, trained in blocks.items() if trained}
 
     def task_parameters(self, task: str) -> list[nn.Parameter]:
-        return list(self.heads[task].parameters())
+        return trainable(self.heads[task].parameters())
 
     def regroup(self, partitions: Sequence[Coalitions]) -> Origins:
         """New copies for these coalitions, and what each of their parameters is the mean of."""

@@ -153,14 +153,14 @@ class Sharing(nn.Module):
         more."""
         blocks: dict[str, list[nn.Parameter]] = {}
         for use in self.usage():
-            if len(use.tasks) > 1 and use.parameters:
-                blocks.setdefault(use.block, []).extend(use.parameters)
+            if len(use.tasks) > 1 and (trained := trainable(use.parameters)):
+                blocks.setdefault(use.block, []).extend(trained)
         return blocks
 
     def task_parameters(self, task: str) -> list[nn.Parameter]:
         """The parameters that serve this task alone: its head, and whatever else it owns."""
         own = [p for use in self.usage() if list(use.tasks) == [task] for p in use.parameters]
-        return [*own, *self.heads[task].parameters()]
+        return trainable([*own, *self.heads[task].parameters()])
 
     def parameter_count(self) -> int:
         """Parameters as used: each once."""
@@ -242,6 +242,11 @@ def parameters(*parts: nn.Module | nn.Parameter) -> list[nn.Parameter]:
     """The parameters of some modules, and parameters themselves, in order."""
     each = ([p] if isinstance(p, nn.Parameter) else p.parameters() for p in parts)
     return list(chain.from_iterable(each))
+
+
+def trainable(given: Iterable[nn.Parameter]) -> list[nn.Parameter]:
+    """Those that are not frozen."""
+    return [p for p in given if p.requires_grad]
 
 
 def matrices(module: nn.Module) -> dict[str, nn.Parameter]:
