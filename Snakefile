@@ -13,7 +13,8 @@ PYTHON = sys.executable
 PACKAGE = [str(p) for p in sorted(Path("mtlstudy").rglob("*.py")) if p.name not in ("cli.py", "new.py")]
 COMPUTE = [p for p in PACKAGE if not {"study", "bench"} & {*Path(p).parts}]  # what a run depends on
 STUDY = [p for p in PACKAGE if "bench" not in Path(p).parts]
-RESULTS = [str(p) for p in sorted(Path("book/results", PROFILE).glob("*.*")) if p.suffix in (".csv", ".json")]
+PROFILES = {PROFILE, *(given["profile"] for given in plan.PARAMETERS.values() if "profile" in given)}
+RESULTS = [str(p) for at in sorted(PROFILES) for p in sorted(Path("book/results", at).glob("*.*")) if p.suffix in (".csv", ".json")]
 RELIABILITY = [str(p) for p in [Path("book/results/reliability.json")] if p.exists()]
 BENCHES = [str(p) for p in sorted(Path("book/results/bench").glob("*.*"))]
 WORDS = ["book/words.ko.yml", "book/claims.ko.yml"]
@@ -80,12 +81,14 @@ rule notebook:
     output:
         "book/experiments/{page}.ipynb",
     params:
-        extra=lambda w: " ".join(f"{k}={v}" for k, v in plan.PARAMETERS.get(w.page, {}).items()),
+        given=lambda w: " ".join(
+            f"{k}={v}" for k, v in {"profile": PROFILE, **plan.PARAMETERS.get(w.page, {})}.items()
+        ),
     priority: 10
     log:
         "_build/logs/notebook.{page}.log",
     shell:
-        "{PYTHON:q} -m mtlstudy.execute {input.source} {output} profile={PROFILE} {params.extra}"
+        "{PYTHON:q} -m mtlstudy.execute {input.source} {output} {params.given}"
         " > {log} 2>&1 || (tail -20 {log}; exit 1)"
 
 

@@ -133,11 +133,13 @@ NOTEBOOKS: Mapping[str, str] = {  # page of the book → the notebook that makes
     "toy": "toy",
     "weightings": "weightings",
     "sharings": "sharings",
+    "structure": "structure",
     "korean_sentences": "korean",
     "korean_tagging": "korean",
     "performance": "performance",
 }
-PARAMETERS: Mapping[str, Mapping[str, str]] = {  # of a page's notebook, beside the profile
+PARAMETERS: Mapping[str, Mapping[str, str]] = {  # of a page's notebook
+    "structure": {"profile": "full"},
     "korean_sentences": {"data": "korean_sentences"},
     "korean_tagging": {"data": "korean_tagging"},
 }

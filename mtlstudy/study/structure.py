@@ -5,10 +5,13 @@ seed. The first question is whether a judge judges, that is whether the oracle (
 beats hard sharing at all; then how much of that gap an arm closes, at how many parameters and at
 what cost in passes through a trunk, everything included.
 
-Δm is in percent over single-task, by the test loss (mean squared error) of each task.
+Δm is in percent over single-task, by the test loss (mean squared error) of each task. Cost is
+counted in passes through a trunk, forward and backward, the search included, and compared with
+plain exact sharing: one forward pass a step and a backward pass a task.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,15 +19,19 @@ import pandas as pd
 
 from mtlstudy.models.sharing._dynamic import trunk_passes
 from mtlstudy.registry import entry
+from mtlstudy.study import comparison, results, statistics
 from mtlstudy.study.claims import Claim
-from mtlstudy.study.format import number
-from mtlstudy.study.words import name
+from mtlstudy.study.format import bracket, number
+from mtlstudy.study.tables import Table, Tables, headed, records, show
+from mtlstudy.study.words import name, word
 from mtlstudy.training import tune
 from mtlstudy.training.config import RunConfig
 from mtlstudy.training.store import Run
 from mtlstudy.training.tune import Budget
 
-VERSION = 1
+VERSION = 2
+TABLES = ("structure", "coalitions", "cosines")
+SHOWN = "arm delta_m_ci gap_closed ari coalitions size cost lr dropout seeds"
 TRUTH = "truth"
 """Stands for the true groups in an arm's options."""
 
@@ -53,6 +60,16 @@ ARMS: Mapping[str, Arm] = {
     "tag": Arm("tag"),
     "branched": Arm("branched"),
 }
+DECLARED: Mapping[str, tuple[str, str]] = {
+    "hard": ("nash_share", "hard"),
+    "single": ("nash_share", "single_task"),
+    "permuted": ("nash_share", "permuted"),
+    "oracle": ("nash_share", "oracle"),
+    "oracle_entered": ("nash_share", "oracle_entered"),
+    "equal_norm": ("nash_share_equal_norm", "nash_share"),
+    "block_nash": ("nash_share_block_nash", "nash_share_equal_norm"),
+}
+"""The differences that are tested on every judge, declared before any result."""
 RUN: Mapping[str, Any] = {"width": 16, "depth": 2, "steps": 2000, "evaluations": 20, "lr": 1e-2}
 
 
@@ -107,18 +124,49 @@ def config(judge: str, arm: str, run: Mapping[str, Any] = RUN) -> RunConfig:
     return RunConfig(**names, sharing_options=given, **run)
 
 
+def called(arm: str) -> str:
+    """The Korean name of an arm: its own, or else that of its family."""
+    own = name("arm", arm)
+    return own if own != arm else name("sharing", ARMS[arm].sharing)
+
+
 def compute(profile: str, jobs: int = 1) -> dict[str, pd.DataFrame]:
-    """The frame "structure": a row a judge, arm, seed and task. Runs are kept in the store."""
+    """The frames `TABLES`: a row a judge, arm, seed and task; and of each arm's first seed, where
+    its structure changed, a row a decision, stage and task (coalitions), and a row two tasks
+    (cosines of their drifts at the last decision). What is published is not trained again."""
     judges, arms, run, budget, fixed = PROFILES[profile]
-    rows: list[dict[str, Any]] = []
-    for judge in judges:
-        for arm in arms:
-            study = tune.study(
-                config(judge, arm, run), budget, fixed=fixed, progress=False, jobs=jobs
-            )
-            for one in study.runs:
-                rows += [{"judge": judge, "arm": arm, **row} for row in described(one)]
-    return {"structure": pd.DataFrame(rows)}
+    there, made = published(profile), list[Mapping[str, pd.DataFrame]]()
+    for judge, arm in product(judges, arms):
+        given = {
+            t: frame[(frame["judge"] == judge) & (frame["arm"] == arm)]
+            for t, frame in there.items()
+        }
+        if not there or not is_current(given["structure"], config(judge, arm, run), budget):
+            plain = config(judge, arm, run)
+            study = tune.study(plain, budget, fixed=fixed, progress=False, jobs=jobs)
+            rows = [[row for one in study.runs for row in described(one)]]
+            rows += [list(coalitions(study.runs[0])), list(cosines(study.runs[0]))]
+            named = zip(TABLES, map(pd.DataFrame, rows), strict=True)
+            given = {t: frame.assign(judge=judge, arm=arm) for t, frame in named}
+        made.append(given)
+    return {t: results.joined(*(given[t] for given in made)) for t in TABLES}
+
+
+def published(profile: str) -> dict[str, pd.DataFrame]:
+    """The published frames; {} where there are none, or older ones."""
+    files = {t: results.PUBLISHED / profile / f"{t}.csv" for t in TABLES}
+    if not all(file.exists() for file in files.values()):
+        return {}
+    return {t: pd.read_csv(file, dtype={"run_id": str}) for t, file in files.items()}
+
+
+def is_current(rows: pd.DataFrame, plain: RunConfig, budget: Budget) -> bool:
+    """Whether published rows of an arm are of the runs that would be made today, at the values that
+    were selected then."""
+    runs = rows.drop_duplicates("run_id")
+    made = zip(runs["seed"], runs["lr"], runs["dropout"], runs["run_id"], strict=True)
+    same = [plain.but(seed=s, lr=lr, dropout=d).run_id == run_id for s, lr, d, run_id in made]
+    return all(same) and sorted(runs["seed"]) == list(range(budget.seeds))
 
 
 def described(run: Run) -> list[dict[str, Any]]:
@@ -133,20 +181,50 @@ def described(run: Run) -> list[dict[str, Any]]:
     exact = entry("weighting", c.weighting).needs != "losses"
     plain = [{"step": 0, "trunks": K if entry("sharing", c.sharing).independent else 1}]
     forward, backward = trunk_passes(decisions or plain, K, summary["steps"], exact=exact)
+    forward, backward = forward + search.get("forward", 0), backward + search.get("backward", 0)
     of_run = {
+        "run_id": run.path.name,
         "seed": c.seed,
         "lr": c.lr,
         "dropout": c.dropout,
         "status": run.status,
+        "steps": summary["steps"],
         "parameters": summary["parameters"],
         "coalitions": len(coalitions) or None,
         "ari": agreement(coalitions, names, truth(c)) if coalitions else None,
-        "forward": forward + search.get("forward", 0),
-        "backward": backward + search.get("backward", 0),
+        "forward": forward,
+        "backward": backward,
+        "cost": (forward + backward) / (summary["steps"] * (1 + K)),
     }
     done = run.status == "done"
     test = run.record["results"]["test"] if done else {}
     return [{**of_run, "task": t, "loss": test[t]["loss"] if done else np.nan} for t in names]
+
+
+def coalitions(run: Run) -> Iterator[dict[str, Any]]:
+    """Every decision of a run: which coalition a task is in at a stage, from a step on; at the top
+    stage with the value of the coalition, where one was bargained for."""
+    for decision in run.record.get("learned", {}).get("decisions", []):
+        top = len(decision["coalitions"]) - 1
+        values = {top: decision.get("values", [[]])[-1]}
+        for stage, found in enumerate(decision["coalitions"]):
+            of_stage = dict(enumerate(values.get(stage, [])))
+            for i, members in enumerate(found):
+                at = {"step": decision["step"], "phase": decision["phase"], "stage": stage}
+                value = of_stage.get(i, np.nan)
+                row = {"seed": run.config.seed, **at, "coalition": i, "value": value}
+                yield from ({**row, "task": task} for task in members)
+
+
+def cosines(run: Run) -> Iterator[dict[str, Any]]:
+    """The cosines of two tasks by which the last coalitions of a run formed, of the lowest stage
+    with a game."""
+    decisions = run.record.get("learned", {}).get("decisions", [])
+    found = [decision["cosines"][0] for decision in decisions if decision.get("cosines")]
+    names = [task.name for task in run.config.tasks]
+    for s, row in enumerate(found[-1] if found else []):
+        for t, value in enumerate(row):
+            yield {"seed": run.config.seed, "row": names[s], "column": names[t], "value": value}
 
 
 def truth(c: RunConfig) -> list[int]:
@@ -178,7 +256,7 @@ def gains(frame: pd.DataFrame) -> pd.DataFrame:
     gain = 100 * (baseline - loss) / baseline
     share = frame["parameters"].to_numpy() / base["parameters"].to_numpy()
     table = frame.assign(delta_m=gain, share=share)
-    columns = ["delta_m", "share", "ari", "coalitions", "forward", "backward"]
+    columns = ["delta_m", "share", "ari", "coalitions", "cost"]
     return table.groupby(["judge", "arm", "seed"], sort=False)[columns].mean().reset_index()
 
 
@@ -191,6 +269,77 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
     hard, oracle = (means["judge"].map(by_arm[arm]) for arm in ("hard", "oracle"))
     gap = (oracle - hard).where(oracle - hard > 1)
     return means.assign(gap_closed=100 * (means["delta_m"] - hard) / gap)
+
+
+def tested(frame: pd.DataFrame) -> pd.DataFrame:
+    """The declared differences of Δm on every judge, Holm within it: the columns of
+    `statistics.compare` and ``judge``."""
+    made = []
+    for judge, own in gains(frame).groupby("judge", sort=False):
+        scores = own.pivot(index="seed", columns="arm", values="delta_m")
+        pairs = {key: pair for key, pair in DECLARED.items() if {*pair} <= {*scores}}
+        made.append(statistics.compare(scores, pairs).assign(judge=judge))
+    return pd.concat(made, ignore_index=True)
+
+
+def tables(frame: pd.DataFrame) -> Tables:
+    """Every judge's arms, and the declared differences, as strings under Korean headings."""
+    by_arm, means, made = gains(frame), summary(frame), list[Table]()
+    for judge, own in means.groupby("judge", sort=False):
+        rows = [formatted(row, by_arm[by_arm["judge"] == judge], frame) for row in records(own)]
+        caption = word("structure.caption.arms", judge=name("data_short", str(judge)))
+        label = f"tab-structure-{str(judge).replace('_', '-')}"
+        made.append(show(headed(rows, SHOWN.split()), caption, label))
+    rows = [pair(row) for row in records(tested(frame))]
+    caption = word("structure.caption.tests")
+    return Tables(
+        [*made, show(headed(rows, comparison.TESTS.split()), caption, "tab-structure-tests")]
+    )
+
+
+def formatted(row: Mapping[str, Any], by_arm: pd.DataFrame, frame: pd.DataFrame) -> dict[str, str]:
+    """An arm on a judge as strings. row: of `summary`; by_arm: that judge's of `gains`."""
+    delta = by_arm[by_arm["arm"] == row["arm"]]["delta_m"]
+    interval, left = statistics.interval(delta), int(delta.notna().sum())
+    runs = frame[(frame["judge"] == row["judge"]) & (frame["arm"] == row["arm"])]
+    change = f"{number(row['delta_m'], sign=True)} {bracket(interval.low, interval.high)}"
+    rates = ", ".join(f"{lr:g}" for lr in sorted(set(runs["lr"])))
+    return {
+        "arm": called(row["arm"]),
+        "delta_m_ci": word("text.baseline") if row["arm"] == "single_task" else change,
+        "gap_closed": number(row["gap_closed"], 0),
+        "ari": number(row["ari"], 2),
+        "coalitions": number(row["coalitions"]),
+        "size": number(100 * row["share"], 0),
+        "cost": number(row["cost"], 2),
+        "lr": rates,
+        "dropout": ", ".join(f"{d:g}" for d in sorted(set(runs["dropout"]))),
+        "seeds": f"{left}/{len(delta)}" if left < len(delta) else number(left, 0),
+    }
+
+
+def pair(row: Mapping[str, Any]) -> dict[str, str]:
+    """A row of `tested` as strings."""
+    a, b = (called(row[side]) for side in "ab")
+    return {
+        "data": name("data_short", row["judge"]),
+        "comparison": f"{a} − {b}",
+        "pairs": number(row["n"], 0),
+        "difference": number(row["difference"], sign=True),
+        "interval": bracket(row["low"], row["high"]),
+        "effect": number(row["effect"], 2),
+        **{key: number(row[key], 3) for key in ("p", "p_holm", "smallest_p")},
+    }
+
+
+def judged(frame: pd.DataFrame) -> list[Claim]:
+    """What the declared differences let one say."""
+    said = []
+    for row in records(tested(frame)):
+        shown = {**pair(row), "n": row["n"], "b": called(row["b"])}
+        shown["a"] = f"{name('data_short', row['judge'])}, {name('arm', row['a'])}"
+        said.append(Claim("verdict", comparison.outcome(row), shown))
+    return said
 
 
 def found(frame: pd.DataFrame) -> list[Claim]:

@@ -44,7 +44,8 @@ def render(profile: str) -> Path:
     """
     found, models = results.load(REPORTED, profile), results.load("solver", profile)
     solved = results.computed("solver", profile)["solver"]
-    judged = results.computed("structure", profile)["structure"]
+    at = plan.PARAMETERS["structure"]["profile"]
+    judged = results.computed("structure", at)["structure"]
     compared = comparison.cited(found)
     said = claims.cited([*on_paper(compared), *solver.paper(models), on_recheck(profile)])
     text = {

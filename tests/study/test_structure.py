@@ -2,20 +2,23 @@
 
 import pandas as pd
 import pytest
+from synthetic_frames import render
 
-from mtlstudy.study import structure
+from mtlstudy.study import claims, results, structure
+from mtlstudy.study.figures import structure as figures
+from mtlstudy.training import store
 from mtlstudy.training.tune import Budget
 
 
 @pytest.fixture(scope="module")
 def frame() -> pd.DataFrame:
     """Single-task, hard, the oracle and an arm on one judge, two tasks and seeds."""
-    loss = {"single_task": 2.0, "hard": 1.5, "oracle": 1.0, "nash_share": 1.1}
-    trunks = {"single_task": 8, "hard": 1, "oracle": 2, "nash_share": 2}
+    loss = {"single_task": 2.0, "hard": 1.5, "oracle": 1.0, "nash_share": 1.1, "permuted": 1.4}
+    trunks = {"single_task": 8, "hard": 1, "oracle": 2, "nash_share": 2, "permuted": 2}
     rows = [
         {"judge": "two_groups", "arm": arm, "seed": seed, "task": task, "loss": value + seed}
         | {"parameters": 100 * trunks[arm], "ari": 1.0, "coalitions": trunks[arm]}
-        | {"forward": 1.0, "backward": 1.0}
+        | {"cost": 0.5, "lr": 0.01, "dropout": 0.0, "run_id": f"{arm}{seed}"}
         for arm, value in loss.items()
         for seed in (0, 1)
         for task in ("a", "b")
@@ -44,6 +47,9 @@ def test_every_arm_is_a_configuration(judge: str) -> None:
         c = structure.config(judge, arm)
         if c.sharing == "grouped":
             assert list(c.sharing_options["groups"]) in ([], structure.truth(c))
+    assert len({structure.called(arm) for arm in structure.ARMS} - {*structure.ARMS}) == len(
+        structure.ARMS
+    )
     assert set(structure.PROFILES["quick"].arms) <= set(structure.ARMS)
 
 
@@ -53,8 +59,47 @@ def test_it_computes_a_row_a_judge_arm_seed_and_task(monkeypatch: pytest.MonkeyP
         ("two_groups",), ("single_task", "oracle", "nash_share"), run, Budget(1, 1, 1), ("lr",)
     )
     monkeypatch.setitem(structure.PROFILES, "quick", small)
-    found = structure.compute("quick")["structure"]
+    frames = structure.compute("quick")
+    found = frames["structure"]
     assert len(found) == 3 * 8 and found["loss"].notna().all()
     forward = found.drop_duplicates("arm").set_index("arm")["forward"]
     assert forward["single_task"] == 160 and forward["oracle"] == 40
     assert found[found["arm"] == "oracle"]["ari"].eq(1).all()
+    cost = found.drop_duplicates("arm").set_index("arm")["cost"]
+    assert cost["single_task"] == pytest.approx(16 / 9) and cost["oracle"] == pytest.approx(4 / 9)
+    decided = frames["coalitions"].query("arm == 'nash_share'")
+    assert list(decided["phase"].unique()) == ["start", "branch", "merge"]
+    assert len(decided) == 3 * 2 * 8 and decided.query("phase == 'branch'")["coalition"].max() == 7
+    valued = decided.dropna(subset="value")
+    assert set(valued["phase"]) == {"merge"} and set(valued["stage"]) == {1}
+    assert len(frames["cosines"]) == 64 and set(frames["cosines"]["arm"]) == {"nash_share"}
+    render(figures.over_time(frames["coalitions"], found), figures.drifts(frames["cosines"]))
+
+
+def test_what_is_published_is_not_trained_again(monkeypatch, tmp_path) -> None:
+    run = {**structure.RUN, "steps": 10, "evaluations": 2}
+    arms, budget = ("single_task", "nash_share"), Budget(1, 1, 1)
+    for added in (("two_groups",), ("two_groups", "one_teacher")):
+        small = structure.Profile(added, arms, run, budget, ("lr",))
+        monkeypatch.setitem(structure.PROFILES, "quick", small)
+        monkeypatch.setattr(results, "PUBLISHED", tmp_path)
+        monkeypatch.setenv("MTLSTUDY_RUNS", str(tmp_path / added[-1]))  # an empty store
+        frames = structure.compute("quick")
+        trained = {store.read(path)["config"]["data"] for path in store.folders()}
+        assert trained == {added[-1]}
+        assert list(frames["structure"]["judge"].unique()) == list(added)
+        for name, frame in frames.items():
+            store.write(tmp_path / "quick" / f"{name}.csv", frame.to_csv(index=False))
+    monkeypatch.setitem(structure.PROFILES, "quick", small._replace(run={**run, "width": 8}))
+    rows = structure.published("quick")["structure"]
+    changed = structure.config("two_groups", "nash_share", {**run, "width": 8})
+    assert not structure.is_current(rows[rows["arm"] == "nash_share"], changed, budget)
+
+
+def test_tables_and_verdicts_have_a_row_an_arm_and_a_declared_difference(
+    frame: pd.DataFrame,
+) -> None:
+    arms, tests = (table.frame for table in structure.tables(frame).tables)
+    assert len(arms) == 5 and len(tests) == len(structure.judged(frame)) == 4
+    assert claims.sentences([*structure.found(frame), *structure.judged(frame)])
+    render(figures.delta_m(frame), figures.front(frame))
