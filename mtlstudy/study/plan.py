@@ -139,7 +139,7 @@ NOTEBOOKS: Mapping[str, str] = {  # page of the book → the notebook that makes
     "performance": "performance",
 }
 PARAMETERS: Mapping[str, Mapping[str, str]] = {  # of a page's notebook
-    "structure": {"profile": "full"},
+    "structure": {"profile": "quick"},
     "korean_sentences": {"data": "korean_sentences"},
     "korean_tagging": {"data": "korean_tagging"},
 }
