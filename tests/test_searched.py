@@ -4,12 +4,12 @@ from itertools import combinations, pairwise
 
 import pytest
 import torch
-from laws.test_sharing_laws import build, loss
+from laws.test_sharing_laws import BACKBONES, build, loss
 from test_coalition import partitions
 
 from mtlstudy import InputError, RunConfig, fit
 from mtlstudy.data.base import Split
-from mtlstudy.models.sharing import branched
+from mtlstudy.models.sharing import branched, ltb
 from mtlstudy.models.sharing.tag import ALONE, affinities, worths
 from mtlstudy.nash.coalition import best_of
 from mtlstudy.study import structure
@@ -131,6 +131,55 @@ def test_a_branched_network_pays_for_its_single_task_networks():
     head = 4 * (8 + 1)
     trunks = (row["parameters"] - head) / (single.record["summary"]["parameters"] - head) * 4
     assert trunks <= 2
+
+
+def branching(*choices):
+    """The network of the LTB search over an MLP, its logits set to these choices."""
+    options = ltb.LearningToBranch.Options()
+    hard, x, _ = build("hard", "mlp")
+    model = ltb.Branching(BACKBONES["mlp"](), hard.tasks, dict(hard.heads), options)
+    for logits, parents in zip(model.logits, choices, strict=True):
+        logits.data[range(3), parents] = 50.0
+    return model, x
+
+
+def test_a_task_goes_the_way_that_was_chosen_and_the_tree_is_of_those_ways():
+    model, x = branching((2, 0, 0), (1, 0, 2))
+    z = model.represent(x, "abc")
+    for task, way in {"a": (0, 1), "b": (2, 0), "c": (0, 2)}.items():
+        h = x
+        for stage, node in zip(model.stages, way, strict=True):
+            h = stage[f"node{node + 1}"](h)
+        torch.testing.assert_close(z[task], h)
+    assert model.tree() == [[["a", "c"], ["b"]], [["a"], ["b"], ["c"]]]
+    assert branching((0, 1, 2), (1, 1, 1))[0].tree() == [[["a", "b", "c"]]] * 2
+
+
+def test_choices_are_trained_and_harden_as_they_cool():
+    model, x = branching((0, 1, 2), (0, 1, 2))
+    for logits in model.logits:
+        logits.data.zero_()
+    spread = []
+    for model.temperature in (5.0, 0.01):
+        z = model.represent(x, "abc")
+        sum(each.square().sum() for each in z.values()).backward()
+        assert all(logits.grad.abs().sum() > 0 for logits in model.logits)
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            d = torch.nn.functional.gumbel_softmax(model.logits[0], model.temperature)
+        spread.append(float(d.detach().max(1).values.mean()))
+    assert spread[0] < 0.7 and spread[1] > 0.95
+
+
+def test_ltb_pays_for_every_node_of_its_search():
+    run = searched("ltb")
+    learned, (row, *_) = run.record["learned"], structure.described(run)
+    main = 20 * learned["decisions"][0]["trunks"]
+    assert row["forward"] == row["backward"] == pytest.approx(main + 20 * 4)
+    choices = torch.tensor(learned["search"]["choices"])
+    assert choices.shape == (2, 4, 4) and not torch.allclose(choices, torch.tensor(0.25))
+    lower, upper = learned["coalitions"].values()
+    assert all(any(set(c) <= set(d) for d in lower) for c in upper)
 
 
 def test_too_many_tasks_for_an_exact_search_are_refused():

@@ -39,7 +39,7 @@ FAMILIES = (
     "ple",
     "recon",
 )
-STRUCTURES = ("grouped", "nash_share", "cosine_bipartition", "tag", "branched")
+STRUCTURES = ("grouped", "nash_share", "cosine_bipartition", "tag", "branched", "ltb")
 """Families that `structure` compares, on truths of its own."""
 
 

@@ -59,6 +59,7 @@ ARMS: Mapping[str, Arm] = {
     "nash_share_block_nash": Arm("nash_share", weighting="block_nash"),
     "tag": Arm("tag"),
     "branched": Arm("branched"),
+    "ltb": Arm("ltb"),
 }
 DECLARED: Mapping[str, tuple[str, str]] = {
     "hard": ("nash_share", "hard"),

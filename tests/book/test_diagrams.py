@@ -29,6 +29,7 @@ WORDS = {  # what the words on the drawn example must say
     "grouped": ["layer1, layer2, layer3: 과제마다 따로"],
     "hard": ["layer1, layer2, layer3: 모든 과제가 공유"],
     "hierarchical": ["layer2: task2, task3만 사용", "지름길", "task1: layer1, task2"],
+    "ltb": ["layer1", "layer2", "layer3"],
     "mmoe": ["모든 과제가 쓰는 사본 3개", "따로 학습되는 부분(출력층 앞): 관문"],
     "nash_share": ["layer1, layer2, layer3: 모든 과제가 공유"],
     "partial": ["layer1, layer2: 모든 과제가 공유; layer3: 과제마다 따로"],

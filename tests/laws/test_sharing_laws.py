@@ -82,6 +82,7 @@ def by_hand(name, kind):
         "recon": trunk + 2 * stage[1],
         "tag": trunk + stage[-1],
         "branched": trunk + stage[-1],
+        "ltb": trunk + stage[-1],
         "sparse": trunk - sum(m // 4 for m in flat),
     }
     return count[name] + HEADS
