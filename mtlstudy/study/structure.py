@@ -338,7 +338,7 @@ def judged(frame: pd.DataFrame) -> list[Claim]:
     said = []
     for row in records(tested(frame)):
         shown = {**pair(row), "n": row["n"], "b": called(row["b"])}
-        shown["a"] = f"{name('data_short', row['judge'])}, {name('arm', row['a'])}"
+        shown["a"] = f"{name('data_short', row['judge'])}, {called(row['a'])}"
         said.append(Claim("verdict", comparison.outcome(row), shown))
     return said
 
