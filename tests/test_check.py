@@ -13,7 +13,12 @@ from mtlstudy.models.tasks import Task
 from mtlstudy.registry import entry
 
 N, NAN = 6, float("nan")
-TASKS = (Task("r", "regression"), Task("b", "binary"), Task("c", "multiclass", 3))
+TASKS = (
+    Task("r", "regression"),
+    Task("p", "regression", metric="pearson"),
+    Task("b", "binary"),
+    Task("c", "multiclass", 3),
+)
 
 
 class Own:
@@ -25,6 +30,7 @@ class Own:
 def split(**changes):
     targets = {
         "r": torch.tensor([0.1, NAN, 0.3, 0.4, 0.5, 0.6]),
+        "p": torch.tensor([0.1, NAN, 0.3, 0.4, 0.5, 0.6]),
         "b": torch.tensor([0, 1, NAN, 1, 0, 1.0]),
         "c": torch.tensor([0, 1, 2, -100, 1, 0]),
     }
@@ -53,6 +59,12 @@ REGRESSION = torch.tensor([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
         ("train", {"r": torch.full((N,), 2.5)}, "targets of r are all 2.5"),
         ("train", {"r": torch.full((N,), NAN)}, "targets of r hold no label"),
         ("validation", {"c": torch.full((N,), -100)}, "validation: targets of c hold no label"),
+        ("validation", {"p": torch.tensor([NAN, 2, 2, 2, 2, NAN])}, "p are all 2: the pearson to"),
+        (
+            "validation",
+            {"b": torch.tensor([1, 1, NAN, 1, 1, 1.0])},
+            "b are all 1: the auc to select",
+        ),
         ("train", {"b": torch.tensor([-1, 1, 1, -1, 1, 1.0])}, "b hold -1 at row 0; allowed: 0, 1"),
         ("train", {"b": torch.tensor([1, 2, 1, 2, 1, 2.0])}, "b hold 2 at row 1"),
         ("test", {"c": torch.tensor([0, 1, 3, 0, 0, 0])}, "c hold 3 at row 2; allowed: 0 to 2"),

@@ -8,10 +8,14 @@ from mtlstudy.data.base import Data, Splits
 from mtlstudy.errors import InputError
 from mtlstudy.models.tasks import Task
 
+NEED_TWO = ("auc", "pearson", "spearman")
+"""Metrics that are undefined where all labels agree."""
+
 
 def check(data: Data, splits: Splits) -> None:
     """Every split has examples with finite inputs, and a target for every task in its form; every
-    task has a label in training and validation, and not one value alone to learn.
+    task has a label in training and validation, and not one value alone to learn or, where the
+    metric is then undefined, to select by.
 
     Raises:
         InputError: the first thing that is not so.
@@ -73,10 +77,12 @@ def wrong_target(task: Task, y: Tensor, x: Tensor, tagging: bool) -> str:
 
 
 def nothing_to_learn(task: Task, y: Tensor, part: str) -> str:
-    """Whether the targets of a part hold no label, or of a regression in training one value."""
+    """Whether the targets of a part hold no label, or one value where two are needed."""
     labels = y[task.mask(y)]
     if task.kind != "value" and not len(labels):
         return "hold no label; allowed: one at least"
     if task.kind == "regression" and part == "train" and bool((labels == labels[0]).all()):
         return f"are all {labels[0].item():g}: there is nothing to learn"
+    if task.metric in NEED_TWO and part == "validation" and bool((labels == labels[0]).all()):
+        return f"are all {labels[0].item():g}: the {task.metric} to select by is undefined"
     return ""

@@ -26,6 +26,7 @@ from mtlstudy.data.tagged import Sentences
 from mtlstudy.models.tasks import Task
 from mtlstudy.study import plan
 from mtlstudy.training.config import TUNING_SEED
+from mtlstudy.training.tune import select
 
 VERSION = 1
 COLUMNS = ["data", "test", "task", "metric", "baseline", "seed", "value", "examples", "how"]
@@ -86,7 +87,7 @@ def tuned(task: Task, train: Texts, validation: Texts) -> float:
         guess = logistic(train, task.name, C).predict(validation.first)
         return score(task, guess, validation)
 
-    return max(CANDIDATES, key=by)
+    return select(CANDIDATES, [by(C) for C in CANDIDATES])
 
 
 def logistic(train: Texts, task: str, C: float) -> Any:

@@ -82,7 +82,8 @@ def aggregate(results: Results) -> pd.DataFrame:
     by, delta = final.groupby(keys), metrics.delta_m(frame).groupby(keys)["delta_m"]
     intervals = {at: asdict(statistics.interval(values)) for at, values in delta}
     negative = metrics.negative_transfer(frame).set_index(keys)
-    means = metrics.rows(frame).groupby([*keys, "metric"])["value"].mean().groupby(level=keys)
+    of_seeds = metrics.rows(frame).groupby([*keys, "metric", "seed"])["value"].mean(skipna=False)
+    means = of_seeds.groupby(level=[*keys, "metric"]).mean().groupby(level=keys)
     scores = {at: own.droplevel([0, 1]).to_dict() for at, own in means}
     parts: list[Any] = [
         by.size().rename("seeds"),
@@ -284,12 +285,24 @@ def tables(results: Results) -> Tables:
 
 
 def undefined(results: Results) -> list[Claim]:
-    """What is not in the tables: families that are refused, data sets whose files are missing."""
+    """What is not in the tables: families that are refused, methods of which no candidate has a
+    score, metrics that are undefined, data sets whose files are missing."""
     found = []
     for (sharing, reason), own in results.refused.groupby(["sharing", "reason"]):
         sets = names(name("data_short", data) for data in own["data"])
         figures = {"sharing": name("sharing", str(sharing)), "data": sets, "reason": reason}
         found.append(Claim("undefined", "refused", figures))
+    for (data, method), own in results.runs.assign(method=metrics.method).groupby(
+        ["data", "method"]
+    ):
+        if not (own["role"] == "final").any():
+            figures = {"method": words.label(str(method)), "data": name("data_short", str(data))}
+            found.append(Claim("undefined", "failed", figures))
+    lost = metrics.undefined(results.metrics) if len(results.metrics) else results.metrics
+    for (data, task, metric), own in lost.groupby(["data", "task", "metric"]):
+        figures = {"data": name("data_short", str(data)), "task": name("task", str(task))}
+        figures |= {"metric": name("metric", str(metric)), "runs": number(len(own), 0)}
+        found.append(Claim("undefined", "metric", figures))
     found = found or [Claim("undefined", "nothing", {})]
     for key in results.missing["data"].unique():
         found.append(Claim("missing", "left_out", {"data": name("data_short", key), "key": key}))

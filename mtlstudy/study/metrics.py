@@ -50,10 +50,7 @@ def rows(frame: pd.DataFrame, split: str = "test") -> pd.DataFrame:
 
 def gains(frame: pd.DataFrame, split: str = "test") -> pd.DataFrame:
     """`rows` with a column ``gain``: percent over the single-task run **of the same seed**; NaN
-    where a side is NaN.
-
-    A metric that is undefined for a baseline run that did finish (an AUC where a class is absent)
-    leaves that seed's comparison.
+    where a side is NaN: diverged, or undefined (see `undefined`).
 
     Raises:
         InputError: a data set has no run of the baseline, or a baseline is 0.
@@ -67,11 +64,16 @@ def gains(frame: pd.DataFrame, split: str = "test") -> pd.DataFrame:
         raise InputError(f"data = {min(lost)!r}: {reason}")
     if (base["value"] == 0).any():
         raise InputError("baseline = 0: a relative gain is undefined; allowed: any value but 0")
-    undefined = base.index[base["value"].isna() & (base["status"] != "diverged")]
     part = part.join(base["value"].rename("baseline"), on=keys)
-    part = part[~pd.MultiIndex.from_frame(part[keys]).isin(undefined)]
     sign = np.where(part["higher_is_better"], 100.0, -100.0)
     return part.assign(gain=sign * (part["value"] - part["baseline"]) / part["baseline"].abs())
+
+
+def undefined(frame: pd.DataFrame) -> pd.DataFrame:
+    """`rows` of the test metrics that are undefined for runs that did finish (an AUC where a class
+    is absent, a correlation with a constant): every mean over tasks of these runs is, too."""
+    part = rows(frame)
+    return part[part["value"].isna() & (part["status"] != "diverged")]
 
 
 def task_gains(frame: pd.DataFrame, split: str = "test") -> pd.DataFrame:
@@ -81,7 +83,8 @@ def task_gains(frame: pd.DataFrame, split: str = "test") -> pd.DataFrame:
 
 
 def delta_m(frame: pd.DataFrame, over: str = "metrics", split: str = "test") -> pd.DataFrame:
-    """Δm in percent (``delta_m``), one row a ``data, method, seed``; NaN for a diverged run.
+    """Δm in percent (``delta_m``), one row a ``data, method, seed``; NaN for a diverged run, and
+    where a metric is undefined.
 
     over="metrics": the mean over all metrics (Maninis et al., CVPR 2019; the Nash-MTL paper, with
     the sign turned). over="tasks": the mean over tasks of the mean over a task's metrics (LibMTL,
@@ -97,7 +100,7 @@ def delta_m(frame: pd.DataFrame, over: str = "metrics", split: str = "test") -> 
 def mean_rank(frame: pd.DataFrame, split: str = "test") -> pd.DataFrame:
     """Mean rank of each method over a data set's metrics (1 = best): ``data, method, mean_rank``.
 
-    Ties are averaged. Ranks are taken on the mean over the seeds that did not diverge, as published
+    Ties are averaged. Ranks are taken on the mean over the seeds that have a value, as published
     tables do; a method whose seeds all diverged ranks last. The single-task baseline is not ranked.
     """
     part = rows(frame, split)

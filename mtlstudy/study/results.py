@@ -7,6 +7,7 @@ published, and a further data set or method trains just what it needs.
 """
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib import import_module
@@ -56,7 +57,7 @@ class Resolved(NamedTuple):
     """A cell's runs: those of tuning, what was selected, and the reported ones."""
 
     tuning: list[RunConfig]
-    selected: tune.Candidate
+    selected: tune.Candidate | None
     reported: list[RunConfig]
 
 
@@ -171,17 +172,22 @@ def score(config: RunConfig, profile: str) -> float:
 
 
 def resolve(cell: Cell, seeds: Sequence[int] | None = None) -> Resolved:
-    """What a cell whose tuning runs are finished consists of; it trains nothing."""
+    """What a cell whose tuning runs are finished consists of; it trains nothing. Where no candidate
+    has a score, nothing is selected and nothing reported."""
     config, budget = cell.config, cell.scale.budget
     seeds = range(budget.seeds) if seeds is None else seeds
     groups, scores = ([], None) if cell.like else _tried(cell)
+    flat = [run for _, group in groups for run in group]
     if cell.like is not None:
         selected = resolve(cell.like).selected
-    elif groups and scores:
+    elif not groups or scores is None:
+        (selected,) = tune.candidates(config, budget)
+    elif any(map(math.isfinite, scores)):
         selected = tune.select([each for each, _ in groups], scores)
     else:
-        (selected,) = tune.candidates(config, budget)
-    flat = [run for _, group in groups for run in group]
+        selected = None
+    if selected is None:
+        return Resolved(flat, None, [])
     return Resolved(flat, selected, tune.reported(config, selected, seeds))
 
 
@@ -361,6 +367,9 @@ def train(cells: Sequence[Cell], jobs: int = 1) -> list[str]:
         final = [run for cell in group for run in resolve(cell).reported]
         ensure(sorted(final, key=lambda c: c.seed), cells[0].profile, jobs)
         lines.append(f"{name}: {len(group)} methods, {len(tried)} + {len(final)} runs are there")
+        failed = [cell.config.method for cell in group if resolve(cell).selected is None]
+        if failed:
+            lines.append(f"{name}: no candidate has a score, nothing is reported: {failed}")
     return lines
 
 

@@ -97,9 +97,8 @@ def flops(model: Sharing, split: Split) -> float | None:
 
 
 def mean(values: Sequence[float]) -> float:
-    """Mean over the defined values (a task's metric may be undefined on a split); −inf if none."""
-    defined = [v for v in values if v == v]
-    return sum(defined) / len(defined) if defined else float("-inf")
+    """Mean; NaN, undefined, where one of the values is: a mean over fewer tasks is another one."""
+    return sum(values) / len(values)
 
 
 class Selection:
@@ -114,7 +113,8 @@ class Selection:
         self.best: list[dict[str, Any]] = [{} for _ in self.groups]
 
     def evaluate(self, step: int) -> Evaluation:
-        """Measure the model as it is after `step` steps; keep states better than the best."""
+        """Measure the model as it is after `step` steps; keep states better than the best. A state
+        with an undefined metric is never better."""
         model = self.model
         train = measure(model, model.tasks, self.train)
         validation = measure(model, model.tasks, self.splits.validation)
@@ -126,6 +126,12 @@ class Selection:
                 best |= {"score": score, "step": step, "state": state}
         score = mean(list(scores.values()))
         return {"step": step, "train": train, "validation": validation, "score": score}
+
+    def undefined(self) -> list[str]:
+        """The tasks of groups that selected no state: in every evaluation a metric was undefined,
+        and the model's last state is what is reported."""
+        pairs = zip(self.groups, self.best, strict=True)
+        return [name for names, best in pairs if "state" not in best for name in names]
 
     def results(self, tests: Mapping[str, Split]) -> dict[str, dict[str, Measures]]:
         """Split → task → measures at the selected states, on train, validation and `tests`; the

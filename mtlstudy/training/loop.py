@@ -175,6 +175,9 @@ class Training:
     def finish(self) -> None:
         """The results at the selected states; test splits are opened for reported seeds alone."""
         record, data, final = self.record, self.data, self.config.role != "tune"
+        if lost := self.selection.undefined():
+            said = "%s: no evaluation has a defined score for %s; the last state is reported"
+            log.warning(said, self.config.title, ", ".join(lost))
         tests: dict[str, Split] = {}
         if final:
             tests = {"test": self.splits.test, **data.further(self.config.seed)}

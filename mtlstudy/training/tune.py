@@ -5,11 +5,12 @@ validation score; a tuned value is never taken from a reported seed, nor from te
 """
 
 import logging
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from mtlstudy.training.loop import fit
 from mtlstudy.training.store import Run
 
 log = logging.getLogger("mtlstudy")
+T = TypeVar("T")
 Candidate = Mapping[str, Any]
 """Fields of `RunConfig` that are tried together."""
 
@@ -48,7 +50,8 @@ class Budget(NamedTuple):
 
 
 class Study(NamedTuple):
-    """Candidates with their scores (−inf: diverged), the chosen one, and the reported runs."""
+    """Candidates with their scores (−inf: diverged, NaN: undefined), the chosen one, and the
+    reported runs."""
 
     candidates: list[Candidate]
     scores: list[float]
@@ -109,18 +112,30 @@ def further(
     same with a rate one step of the grid beyond; None where it does not or `extend` are made."""
     if "lr" in fixed or budget.grid < 2 or len(tried) >= budget.trials + budget.extend:
         return None
+    if not any(map(math.isfinite, scores)):
+        return None
     best = select(tried, scores)
     step = (budget.rates[1] / budget.rates[0]) ** (1 / (budget.grid - 1))
     rates = [each["lr"] for each in tried]
-    if max(scores) == float("-inf") or best["lr"] not in (min(rates), max(rates)):
+    if best["lr"] not in (min(rates), max(rates)):
         return None
     lr = best["lr"] * step if best["lr"] == max(rates) else best["lr"] / step
     return {**best, "lr": float(f"{lr:.3g}")}
 
 
-def select(tried: Sequence[Candidate], scores: Sequence[float]) -> Candidate:
-    """The candidate of the highest score, the first of equals."""
-    return tried[max(range(len(tried)), key=lambda i: scores[i])]
+def select(tried: Sequence[T], scores: Sequence[float]) -> T:
+    """The candidate of the highest score, the first of equals.
+
+    Raises:
+        InputError: none has a score: each diverged, or has an undefined metric on validation.
+    """
+    usable = [i for i, score in enumerate(scores) if math.isfinite(score)]
+    if not usable:
+        diverged = sum(score == float("-inf") for score in scores)
+        undefined = f"of {len(scores) - diverged} a metric on validation is undefined"
+        reason = f"{diverged} diverged, {undefined}: nothing can be selected"
+        raise InputError(f"none of the {len(scores)} candidates has a score: {reason}")
+    return tried[max(usable, key=lambda i: scores[i])]
 
 
 def reported(config: RunConfig, selected: Candidate, seeds: Sequence[int]) -> list[RunConfig]:
@@ -168,7 +183,8 @@ def study(
 
 
 def score(run: Run) -> float:
-    """Mean validation score over tasks at the selected checkpoint; −inf where the run diverged."""
+    """Mean validation score over tasks at the selected checkpoint; −inf where the run diverged, NaN
+    where a metric is undefined."""
     if run.status != "done":
         return float("-inf")
     measured = run.record["results"]["validation"]

@@ -84,6 +84,23 @@ def test_refused_families_are_shown_in_their_place_and_with_the_reason() -> None
     assert [c.outcome for c in comparison.undefined(results())] == ["nothing"]
 
 
+def test_a_method_without_a_selected_candidate_and_an_undefined_metric_are_named() -> None:
+    found = results()
+    runs, metrics = found.runs.copy(), found.metrics.copy()
+    runs.loc[(runs["data"] == "yeast") & (runs["weighting"] == "static"), "role"] = "tune"
+    at = (metrics["data"] == "yeast") & (metrics["seed"] == 0) & (metrics["task"] == "class14")
+    metrics.loc[at, "value"] = np.nan
+    lost = comparison.undefined(found._replace(runs=runs, metrics=metrics))
+    assert outcomes(lost, "undefined") == ["failed", "metric"]
+    assert name("weighting", "static") in lost[0].sentence() and "class14" in lost[1].sentence()
+    shown = comparison.aggregate(found._replace(metrics=metrics)).set_index(["data", "method"])
+    row = shown.loc["yeast", "hard+nash"]
+    assert (row["seeds"], row["left"]) == (3, 2)
+    seeds = metrics[(metrics["data"] == "yeast") & (metrics["split"] == "test")]
+    nash = seeds[(seeds["weighting"] == "nash") & (seeds["role"] == "final") & (seeds["seed"] > 0)]
+    assert row["scores"]["auc"] == pytest.approx(nash["value"].mean())
+
+
 def test_missing_data_sets_are_named() -> None:
     lost = {"data": "korean_tagging", "source": "s", "split": "train", "megabytes": "7", "said": ""}
     found = comparison.undefined(results(missing=[lost, {**lost, "split": "test"}]))

@@ -74,14 +74,18 @@ def test_diverged_run_stays_nan_and_ranks_last() -> None:
     assert rank["yeast", "hard+nash"] == 7
 
 
-def test_metric_undefined_on_a_split_leaves_that_seed_only() -> None:
+def test_a_mean_over_tasks_with_an_undefined_metric_is_undefined_and_says_which() -> None:
     frame = results().metrics
     undefined = (frame["data"] == "yeast") & (frame["seed"] == 0) & (frame["task"] == "class14")
     frame.loc[undefined, "value"] = np.nan  # a class is absent from that split, for every method
-    gains = metrics.gains(frame)
-    assert not gains["gain"].isna().any()
-    nash = gains[(gains["data"] == "yeast") & (gains["method"] == "hard+nash")]
-    assert nash.groupby("seed").size().tolist() == [13, 14, 14]
+    for over in ("metrics", "tasks"):
+        delta = metrics.delta_m(frame, over).set_index(["data", "seed"])["delta_m"]
+        assert delta["yeast", 0].isna().all() and not delta.drop(("yeast", 0)).isna().any()
+    lost = metrics.undefined(frame)
+    assert set(lost["task"]) == {"class14"} and set(lost["seed"]) == {0}
+    assert metrics.undefined(results(diverged=[("yeast", "hard+nash", 1)]).metrics).empty
+    rate = metrics.negative_transfer(frame).set_index(["data", "method"])["rate"]
+    assert not rate.isna().any()  # a share of the (task, seed) pairs that have a gain
 
 
 def test_mean_rank_averages_ties() -> None:

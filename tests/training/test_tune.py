@@ -1,18 +1,22 @@
 """Tuning: equal budgets, selection on validation, seeds of its own; several runs at once give the
 same bits as one after the other."""
 
+import math
 import os
 import signal
 import sys
 from dataclasses import replace
 
 import pytest
+import torch
 
 from mtlstudy import InputError, RunConfig
 from mtlstudy.data._hub import MissingData
 from mtlstudy.models import sharing
 from mtlstudy.training import store, tune
 from mtlstudy.training.config import TUNING_SEED
+from mtlstudy.training.evaluation import Selection, mean
+from mtlstudy.training.loop import Training
 from mtlstudy.training.tune import Budget, candidates, reported, study, train
 
 SMALL = {
@@ -68,6 +72,50 @@ def test_a_study_tunes_on_its_own_seeds_and_selects_on_validation():
     assert done.selected == done.candidates[scores.index(max(scores))]
     assert [run.config.seed for run in done.runs] == [0, 1]
     assert all(run.config.lr == done.selected["lr"] for run in done.runs)
+
+
+@pytest.mark.parametrize(
+    ("scores", "said"),
+    [
+        ([-math.inf] * 3, "none of the 3 candidates has a score: 3 diverged, of 0"),
+        ([math.nan, -math.inf, math.nan], "1 diverged, of 2 a metric on validation is undefined"),
+    ],
+)
+def test_where_no_candidate_has_a_score_nothing_is_selected(scores, said, monkeypatch):
+    with pytest.raises(InputError, match=said):
+        tune.select(["a", "b", "c"], scores)
+    assert tune.further([{"lr": 0.1}] * 3, scores, BUDGET) is None
+    given = iter(scores)
+    monkeypatch.setattr(tune, "score", lambda run: next(given))
+    with pytest.raises(InputError, match=said):
+        study(RunConfig(**SMALL), BUDGET, [0], progress=False)
+    finals = [path for path in store.folders() if store.read(path)["config"]["seed"] == 0]
+    assert not finals  # no reported run is trained
+
+
+def test_a_candidate_with_an_undefined_score_is_not_selected():
+    assert tune.select(["a", "b", "c"], [math.nan, -1.0, -math.inf]) == "b"
+
+
+def test_a_mean_of_scores_is_undefined_where_one_is():
+    assert math.isnan(mean([0.5, math.nan])) and mean([0.5, 1.0]) == 0.75
+
+
+def test_a_state_with_an_undefined_metric_is_not_selected_and_the_tasks_are_named(caplog):
+    config = RunConfig(data="synthetic", data_options={"tasks": 2, "train": 40}, steps=2)
+    state = Training(config, store.root() / "x")
+    tasks = tuple(replace(task, metric="pearson") for task in state.model.tasks)
+    state.model.tasks = tasks
+    first = state.model.heads[tasks[0].name]
+    torch.nn.init.zeros_(first.weight)  # a constant has no correlation
+    selection = Selection(state.model, state.splits)
+    assert math.isnan(selection.evaluate(1)["score"])
+    assert selection.undefined() == [task.name for task in tasks]
+    state.selection = selection
+    state.finish()
+    assert f"no evaluation has a defined score for {tasks[0].name}, {tasks[1].name}" in caplog.text
+    torch.nn.init.ones_(first.weight)
+    assert math.isfinite(selection.evaluate(2)["score"]) and selection.undefined() == []
 
 
 WIDER = Budget(trials=4, tuning_seeds=1, seeds=2, schedules=("constant", "cosine"), extend=2)
