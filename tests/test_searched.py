@@ -182,6 +182,13 @@ def test_ltb_pays_for_every_node_of_its_search():
     assert all(any(set(c) <= set(d) for d in lower) for c in upper)
 
 
+def test_weights_that_are_held_cost_one_pass_back():
+    c = RunConfig(**SMALL, sharing="hard", weighting="son_goku", data_options=TASKS)
+    c = c.but(weighting_options={"update_every": 4})
+    (row, *_) = structure.described(fit(c, progress=False))
+    assert row["forward"] == 20 and row["backward"] == 5 * 4 + 15
+
+
 def test_too_many_tasks_for_an_exact_search_are_refused():
     c = RunConfig(**SMALL, sharing="tag", data_options={"tasks": 15, "train": 80})
     with pytest.raises(InputError, match="15 tasks; allowed: at most 14"):

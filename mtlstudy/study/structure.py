@@ -10,9 +10,11 @@ counted in passes through a trunk, forward and backward, the search included, an
 plain exact sharing: one forward pass a step and a backward pass a task.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
+from functools import cache
 from itertools import product
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -25,6 +27,7 @@ from mtlstudy.study.format import bracket, number
 from mtlstudy.study.tables import Table, Tables, headed, records, show
 from mtlstudy.study.words import name, word
 from mtlstudy.training import tune
+from mtlstudy.training.build import build
 from mtlstudy.training.config import RunConfig
 from mtlstudy.training.store import Run
 from mtlstudy.training.tune import Budget
@@ -37,11 +40,24 @@ TRUTH = "truth"
 
 
 class Arm(NamedTuple):
-    """A sharing family, its options, and the weighting."""
+    """A sharing family, its options, and the weighting.
+
+    after: the arm whose run of the same seed it is made from. how: "retrain": the coalitions found
+    there, from new weights; "width": as wide as to have as many parameters; "steps": as many steps
+    as to cost as much. It is not tuned itself: it takes over what was selected for the arm it
+    retrains, or for the plain arm of its family.
+    """
 
     sharing: str
     options: Mapping[str, Any] = {}
     weighting: str = "equal"
+    after: str = ""
+    how: Literal["retrain", "width", "steps"] = "retrain"
+
+    @property
+    def like(self) -> str:
+        """The arm whose selected values it takes over."""
+        return self.after if self.how == "retrain" else self.sharing
 
 
 ARMS: Mapping[str, Arm] = {
@@ -60,6 +76,11 @@ ARMS: Mapping[str, Arm] = {
     "tag": Arm("tag"),
     "branched": Arm("branched"),
     "ltb": Arm("ltb"),
+    "son_goku": Arm("hard", weighting="son_goku"),
+    "retrained": Arm("grouped", after="nash_share"),
+    "hard_equal_parameters": Arm("hard", after="nash_share", how="width"),
+    "hard_equal_cost": Arm("hard", after="nash_share", how="steps"),
+    "single_task_equal_cost": Arm("single_task", after="nash_share", how="steps"),
 }
 DECLARED: Mapping[str, tuple[str, str]] = {
     "hard": ("nash_share", "hard"),
@@ -115,7 +136,7 @@ def config(judge: str, arm: str, run: Mapping[str, Any] = RUN) -> RunConfig:
     >>> config("one_teacher", "oracle").sharing_options["groups"]
     [0, 0, 0, 0, 0, 0, 0, 0]
     """
-    sharing, options, weighting = ARMS[arm]
+    sharing, options, weighting, *_ = ARMS[arm]
     kind = entry("data", judge)
     given = {
         key: kind(kind.Options()).groups() if value == TRUTH else value
@@ -135,22 +156,66 @@ def compute(profile: str, jobs: int = 1) -> dict[str, pd.DataFrame]:
     """The frames `TABLES`: a row a judge, arm, seed and task; and of each arm's first seed, where
     its structure changed, a row a decision, stage and task (coalitions), and a row two tasks
     (cosines of their drifts at the last decision). What is published is not trained again."""
-    judges, arms, run, budget, fixed = PROFILES[profile]
+    judges, arms, run, budget, _ = PROFILES[profile]
     there, made = published(profile), list[Mapping[str, pd.DataFrame]]()
     for judge, arm in product(judges, arms):
-        given = {
-            t: frame[(frame["judge"] == judge) & (frame["arm"] == arm)]
-            for t, frame in there.items()
-        }
-        if not there or not is_current(given["structure"], config(judge, arm, run), budget):
-            plain = config(judge, arm, run)
-            study = tune.study(plain, budget, fixed=fixed, progress=False, jobs=jobs)
-            rows = [[row for one in study.runs for row in described(one)]]
-            rows += [list(coalitions(study.runs[0])), list(cosines(study.runs[0]))]
-            named = zip(TABLES, map(pd.DataFrame, rows), strict=True)
+        given = {t: rows_of(frame, judge, arm) for t, frame in there.items()}
+        current = bool(there) and not given["structure"].empty
+        for a in rests_on(arm) if current else ():
+            rows = rows_of(there["structure"], judge, a)
+            current &= a not in arms or is_current(rows, config(judge, a, run), budget)
+        if not current:
+            runs = trained(profile, judge, arm, jobs)
+            made_of = [[row for one in runs for row in described(one, run["steps"])]]
+            made_of += [list(coalitions(runs[0])), list(cosines(runs[0]))]
+            named = zip(TABLES, map(pd.DataFrame, made_of), strict=True)
             given = {t: frame.assign(judge=judge, arm=arm) for t, frame in named}
         made.append(given)
     return {t: results.joined(*(given[t] for given in made)) for t in TABLES}
+
+
+def trained(profile: str, judge: str, arm: str, jobs: int = 1) -> list[Run]:
+    """The reported runs of an arm, by seed; of one after another arm at the values that were
+    selected for `Arm.like`."""
+    _, _, run, budget, fixed = PROFILES[profile]
+    if not ARMS[arm].after:
+        plain = config(judge, arm, run)
+        return tune.study(plain, budget, fixed=fixed, progress=False, jobs=jobs).runs
+    found, like = (trained(profile, judge, a, jobs) for a in (ARMS[arm].after, ARMS[arm].like))
+    pairs = zip(like, found, strict=True)
+    return tune.train([resolved(ARMS[arm], *pair) for pair in pairs], progress=False, jobs=jobs)
+
+
+def resolved(arm: Arm, like: Run, found: Run) -> RunConfig:
+    """The configuration of an arm that comes after the run `found`."""
+    c, (row, *_) = like.config, described(found)
+    if arm.how == "retrain":
+        decisions = found.record.get("learned", {}).get("decisions", [])
+        members = decisions[-1]["coalitions"][-1] if decisions else [row["task"]]
+        group = {task: i for i, coalition in enumerate(members) for task in coalition}
+        options = {"groups": [group.get(task.name, 0) for task in c.tasks]}
+        options["shared"] = c.sharing_options["shared"]
+        return c.but(sharing=arm.sharing, sharing_options=options)
+    if arm.how == "steps":
+        own, *_ = described(like)
+        share = (row["forward"] + row["backward"]) / (own["forward"] + own["backward"])
+        return c.but(steps=max(round(c.steps * share), c.evaluations))
+    return c.but(width=nearest_width(c, row["parameters"]))
+
+
+def nearest_width(c: RunConfig, parameters: int) -> int:
+    """The width at which a configuration has most nearly so many parameters."""
+
+    @cache
+    def count(width: int) -> int:
+        return build(c.but(width=width)).model.parameter_count()
+
+    top = c.width
+    while count(top) < parameters:
+        top *= 2
+    widths = range(1, top + 1)
+    i = bisect_left(widths, parameters, key=count)
+    return min(widths[max(i - 1, 0) : i + 1], key=lambda width: abs(count(width) - parameters))
 
 
 def published(profile: str) -> dict[str, pd.DataFrame]:
@@ -159,6 +224,21 @@ def published(profile: str) -> dict[str, pd.DataFrame]:
     if not all(file.exists() for file in files.values()):
         return {}
     return {t: pd.read_csv(file, dtype={"run_id": str}) for t, file in files.items()}
+
+
+def rows_of(frame: pd.DataFrame, judge: str, arm: str) -> pd.DataFrame:
+    """The rows of an arm on a judge."""
+    return frame[(frame["judge"] == judge) & (frame["arm"] == arm)]
+
+
+def rests_on(arm: str) -> list[str]:
+    """The arms whose runs tell whether an arm's published rows are those of today: itself, or where
+    its configurations are made from runs, that arm and the plain ones of its family."""
+    own = ARMS[arm]
+    if not own.after:
+        return [arm]
+    family = [a for a, one in ARMS.items() if one.sharing == own.sharing and not one.after]
+    return [own.after, *family]
 
 
 def is_current(rows: pd.DataFrame, plain: RunConfig, budget: Budget) -> bool:
@@ -170,10 +250,10 @@ def is_current(rows: pd.DataFrame, plain: RunConfig, budget: Budget) -> bool:
     return all(same) and sorted(runs["seed"]) == list(range(budget.seeds))
 
 
-def described(run: Run) -> list[dict[str, Any]]:
+def described(run: Run, steps: int = 0) -> list[dict[str, Any]]:
     """A run's rows: loss of every task, and of the run parameters, the coalitions of its last
     stage, their agreement with the truth, and its passes through a trunk, those of a search
-    included."""
+    included; steps: of the plain run that the cost is compared with, its own if not given."""
     c, summary = run.config, run.record["summary"]
     K, names = len(c.tasks), [task.name for task in c.tasks]
     learned = run.record.get("learned", {})
@@ -182,6 +262,8 @@ def described(run: Run) -> list[dict[str, Any]]:
     exact = entry("weighting", c.weighting).needs != "losses"
     plain = [{"step": 0, "trunks": K if entry("sharing", c.sharing).independent else 1}]
     forward, backward = trunk_passes(decisions or plain, K, summary["steps"], exact=exact)
+    rest = 1 - 1 / c.weighting_options.get("update_every", 1)  # steps by weights that are held
+    backward += rest * (forward - backward)
     forward, backward = forward + search.get("forward", 0), backward + search.get("backward", 0)
     of_run = {
         "run_id": run.path.name,
@@ -195,7 +277,7 @@ def described(run: Run) -> list[dict[str, Any]]:
         "ari": agreement(coalitions, names, truth(c)) if coalitions else None,
         "forward": forward,
         "backward": backward,
-        "cost": (forward + backward) / (summary["steps"] * (1 + K)),
+        "cost": (forward + backward) / ((steps or summary["steps"]) * (1 + K)),
     }
     done = run.status == "done"
     test = run.record["results"]["test"] if done else {}

@@ -320,6 +320,20 @@ def test_update_every_keeps_the_weights_between_games():
     assert not entry.due() and torch.equal(entry(LOSSES, None).weights, a) and entry.due()
 
 
+def test_tasks_that_interfere_take_turns():
+    """Task 1 conflicts with 0; in two steps every task has one, and conflicting ones none alike."""
+    entry = make("son_goku", update_every=4)
+    J = torch.tensor([[1.0, 0.0], [-1.0, 0.2], [0.1, 1.0]])
+    turns = [entry(LOSSES, gramian(J) if entry.due() else None).weights[0] for _ in range(4)]
+    assert [w.tolist() for w in turns] == [[1, 0, 1], [0, 1, 0], [1, 0, 1], [0, 1, 0]]
+    entry(LOSSES, gramian(J.abs()))  # one colouring more: the mean still remembers
+    assert entry.colours == [0, 1, 0] and entry.C[0, 1] < 0
+    at_once = make("son_goku", update_every=1, beta=0.0)
+    at_once(LOSSES, gramian(J))
+    assert at_once(LOSSES, gramian(J.abs())).weights.tolist() == [[1, 1, 1]]
+    assert make("son_goku", threshold=-1)(LOSSES, gramian(J)).weights.sum() == 3
+
+
 def test_power_moves_the_bargain():
     a, b = first("nash"), make("nash", power=(4.0, 1.0, 1.0))(LOSSES, CONFLICT).weights
     descent = [(w[0] * 0 + (CONFLICT[0] @ w[0]))[0].item() for w in (a, b)]

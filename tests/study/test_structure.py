@@ -103,3 +103,76 @@ def test_tables_and_verdicts_have_a_row_an_arm_and_a_declared_difference(
     assert len(arms) == 5 and len(tests) == len(structure.judged(frame)) == 4
     assert claims.sentences([*structure.found(frame), *structure.judged(frame)])
     render(figures.delta_m(frame), figures.front(frame))
+
+
+@pytest.fixture(scope="module")
+def after() -> dict[str, pd.DataFrame]:
+    """NashShare and the arms that are made from its runs, and whose values they take over."""
+    run = {**structure.RUN, "steps": 40, "evaluations": 2}
+    arms = ("single_task", "hard", "oracle", "nash_share", "retrained", "hard_equal_parameters")
+    arms = (*arms, "hard_equal_cost", "single_task_equal_cost")
+    small = structure.Profile(("two_groups",), arms, run, Budget(1, 1, 2), ("lr", "dropout"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(structure.PROFILES, "quick", small)
+        patch.setattr(structure, "published", lambda profile: {})
+        return structure.compute("quick")
+
+
+def test_the_coalitions_that_were_found_are_trained_from_the_start(after) -> None:
+    rows = after["structure"].drop_duplicates(["arm", "seed"]).set_index(["arm", "seed"])
+    for seed in (0, 1):
+        found, again = rows.loc[("nash_share", seed)], rows.loc[("retrained", seed)]
+        same = ["coalitions", "ari", "parameters", "lr"]
+        assert found[same].equals(again[same]) and again["forward"] == 40 * found["coalitions"]
+    decided = after["coalitions"].set_index("arm")
+    last = decided.loc["nash_share"].query("phase == 'merge'")
+    assert list(last["coalition"]) == list(decided.loc["retrained"]["coalition"])
+
+
+def test_controls_have_as_many_parameters_or_cost_as_much(after) -> None:
+    rows = after["structure"].drop_duplicates(["arm", "seed"]).set_index(["arm", "seed"])
+    for seed in (0, 1):
+        found = rows.loc[("nash_share", seed)]
+        wide = rows.loc[("hard_equal_parameters", seed)]
+        assert abs(wide["parameters"] / found["parameters"] - 1) < 0.03
+        assert (
+            wide["forward"] == 40 and rows.loc[("hard", seed)]["parameters"] <= wide["parameters"]
+        )
+        for arm in ("hard_equal_cost", "single_task_equal_cost"):
+            own = rows.loc[(arm, seed)]
+            assert abs(own["forward"] - found["forward"]) <= 8  # a step of eight trunks at most
+            assert own["cost"] == pytest.approx(found["cost"], abs=0.05) and own["steps"] != 40
+
+
+def test_the_width_is_that_of_the_nearest_number_of_parameters() -> None:
+    c = structure.config("two_groups", "hard")
+    count = {w: 20 * w + w + w * w + w + 8 * (w + 1) for w in range(1, 60)}
+    for parameters in (1, 744, 745, 1500, 2000):
+        best = min(count, key=lambda w: abs(count[w] - parameters))
+        assert structure.nearest_width(c, parameters) == best
+
+
+def test_what_is_made_from_runs_is_current_as_long_as_they_are(after, monkeypatch) -> None:
+    frame = after["structure"]
+    profile = structure.PROFILES["quick"]
+    arms = ("single_task", "hard", "nash_share", "hard_equal_parameters")
+    run = {**structure.RUN, "steps": 40, "evaluations": 2}
+    small = profile._replace(judges=("two_groups",), arms=arms, run=run, budget=Budget(1, 1, 2))
+    monkeypatch.setitem(structure.PROFILES, "quick", small)
+    trained = []
+
+    def stop(profile, judge, arm, jobs):
+        trained.append(arm)
+        raise KeyError(arm)
+
+    monkeypatch.setattr(structure, "trained", stop)
+    monkeypatch.setattr(structure, "published", lambda profile: after)
+    assert len(structure.compute("quick")["structure"]) == 4 * 2 * 8 and not trained
+    stale = frame.assign(run_id=frame["run_id"].where(frame["arm"] != "hard", "other"))
+    monkeypatch.setattr(structure, "published", lambda profile: {**after, "structure": stale})
+    arms = ("single_task", "hard_equal_parameters", "hard")
+    monkeypatch.setitem(structure.PROFILES, "quick", small._replace(arms=arms))
+    with pytest.raises(KeyError):
+        structure.compute("quick")
+    assert trained == ["hard_equal_parameters"]  # which rests on hard's
+    assert structure.rests_on("retrained")[:2] == ["nash_share", "oracle"]
