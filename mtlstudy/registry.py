@@ -6,7 +6,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from mtlstudy.errors import InputError, nearest, shown, unknown
@@ -47,6 +47,12 @@ class Options(Fields):
             return cls.model_validate(values)
         except ValidationError as error:
             raise InputError(one_line(error, where, cls)) from None
+
+
+def added(default: Any, **bounds: Any) -> Any:
+    """An option that an entry got after runs of it were published: at its default it is not spelled
+    out, so that those keep their identity."""
+    return Field(default, exclude_if=lambda value: value == default, **bounds)
 
 
 NUMBERS = {"integer", "number", "null"}

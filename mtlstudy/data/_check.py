@@ -46,7 +46,7 @@ def wrong_input(x: Tensor) -> str:
         return "hold no example"
     if not x.is_floating_point():
         return ""
-    if x.dtype != torch.float32:
+    if x.dtype not in (torch.float32, torch.float16):  # the latter: states of a frozen encoder
         return f"are {x.dtype}; allowed: torch.float32, or whole numbers (tokens)"
     bad = ~torch.isfinite(x.flatten(1)).all(1)
     return f"are not finite at row {int(bad.nonzero()[0])}" if bad.any() else ""

@@ -5,9 +5,13 @@
 "hf:NAME": an encoder of the Hugging Face hub such as klue/roberta-base (Park et al., NeurIPS 2021,
 arXiv 2105.09680), the mean of the last layer over the tokens; a pair is read as one sequence.
 Vectors are kept in the cache under a digest of texts and encoder.
+
+`fixed`: a pretrained encoder's vectors of single texts beside what the training texts themselves
+give: latent semantic analysis (Deerwester et al., JASIS 1990) of their letters.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -15,9 +19,45 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mtlstudy.data._encoded import means
 from mtlstudy.data._hub import cached_array
 from mtlstudy.data._text import digest
+from mtlstudy.data.base import standardise
 from mtlstudy.errors import InputError
+
+LETTERS: dict[str, Any] = {"analyzer": "char", "ngram_range": (1, 4), "min_df": 2}
+LETTERS |= {"sublinear_tf": True, "max_features": 50_000, "dtype": np.float32}
+LATENT = 400
+
+
+def fixed(training: Sequence[str], encoder: str, length: int) -> Callable[[Sequence[str]], Tensor]:
+    """A function texts → (N, d): an encoder's means beside the first `LATENT` latent dimensions of
+    TF-IDF over character 1- to 4-grams, fitted on the training texts; each in units in which those
+    have mean 0 and deviation 1."""
+
+    @cache
+    def fitted() -> Any:
+        from sklearn.decomposition import TruncatedSVD
+        from sklearn.feature_extraction.text import TfidfVectorizer
+        from sklearn.pipeline import make_pipeline
+
+        letters = TfidfVectorizer(**LETTERS)
+        x = letters.fit_transform(training)
+        svd = TruncatedSVD(min(LATENT, *x.shape), n_iter=3, random_state=0).fit(x)
+        return make_pipeline(letters, svd)
+
+    def latent(texts: Sequence[str]) -> Tensor:
+        key = digest(["lsa", str(LATENT), str(LETTERS), version("scikit-learn")], training, texts)
+        x = cached_array("vectors", key, lambda: fitted().transform(texts).astype(np.float32))
+        return torch.from_numpy(x)
+
+    by = latent(training), means(training, encoder, length)
+
+    def encode(texts: Sequence[str]) -> Tensor:
+        both = latent(texts), means(texts, encoder, length)
+        return torch.cat([standardise(x, b) for x, b in zip(both, by, strict=True)], 1)
+
+    return encode
 
 
 def vectors(texts: Sequence[str], encoder: str, second: Sequence[str] | None = None) -> Tensor:

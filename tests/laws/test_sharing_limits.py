@@ -95,7 +95,8 @@ def test_full_rank_starts_as_single_task(form, kind):
     other, _, _ = build("single_task", kind)
     assert agree(one, other, x)
     low, _, _ = build("tensor_factorised", kind, form=form, rank=0.4)
-    assert not agree(low, other, x) and low.parameter_count() < one.parameter_count()
+    assert low.parameter_count() < one.parameter_count()
+    assert not agree(low, other, x) or (form, kind) == ("laf", "encoder")  # equal copies: rank 1
 
 
 def minimise(model, x, targets):

@@ -1,0 +1,154 @@
+"""What the frozen lower layers of a pretrained encoder make of texts: computed once for a text and
+a length, then read from the cache.
+
+`states`: the pieces' states below the trained layers, (N, T, d) in half precision; `means`: of the
+last `MEANS` layers the mean over a text's pieces, (N, d). The cache's part "encoder" holds files of
+up to `CHUNK` texts each, keyed by a digest of the text, in a folder for each encoder's weights, the
+layer and the length; the files used longest ago are deleted when it is larger than `LIMIT`.
+"""
+
+import hashlib
+import logging
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from mtlstudy.data._hub import atomic, cache
+from mtlstudy.errors import InputError
+from mtlstudy.models import pretrained
+from mtlstudy.models.encoder import Encoder
+
+log = logging.getLogger("mtlstudy")
+MEANS = 4
+CHUNK, BATCH = 1024, 32
+LIMIT = 8e9
+"""Bytes that the cache of encoded texts may take."""
+VERSION = 1
+
+
+def states(texts: Sequence[str], name: str, layers: int, length: int) -> Tensor:
+    """(N, T, d), half precision: what the top `layers` of an encoder are given, zero where there is
+    no piece. What is longer than `length` pieces is cut at its end, and counted in the log."""
+    encoder = checked(name, layers, length)
+    return _stored(texts, name, encoder, encoder.layers - layers, length)
+
+
+def means(texts: Sequence[str], name: str, length: int) -> Tensor:
+    """(N, d): the mean over each text's pieces, and over the last layers."""
+    return _stored(texts, name, checked(name, 1, length), None, length).float().mean(1)
+
+
+def checked(name: str, layers: int, length: int) -> Encoder:
+    """The encoder; `InputError` where it has not so many layers or positions."""
+    encoder = pretrained.load(name)
+    for field, value, most in (
+        ("layers", layers, encoder.layers),
+        ("length", length, encoder.positions),
+    ):
+        if value > most:
+            raise InputError(f"data_options.{field} = {value}: {name} allows {most} at most")
+    return encoder
+
+
+def _key(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()[:16]
+
+
+def _stored(
+    texts: Sequence[str], name: str, encoder: Encoder, layer: int | None, length: int
+) -> Tensor:
+    """(N, T, d) after a layer, or without one the means (N, MEANS, d); half precision."""
+    what = "means" if layer is None else f"layer{layer}"
+    folder = cache("encoder") / f"{pretrained.digest(name)[:16]}-v{VERSION}-{what}-{length}"
+    folder.mkdir(exist_ok=True)
+    row: dict[bytes, list[int]] = {}  # digest of a text → where it is needed
+    for i, text in enumerate(texts):
+        row.setdefault(_key(text), []).append(i)
+    shape = (len(texts), MEANS if layer is None else length, encoder.width)
+    out = torch.zeros(shape, dtype=torch.float16)
+
+    def fill(keys: np.ndarray, values: np.ndarray) -> None:
+        for key, value in zip(keys, values, strict=True):
+            for i in row.pop(key.tobytes(), ()):
+                out[i, : len(value)] = torch.from_numpy(value)
+
+    for file in sorted(folder.glob("*.npz")):
+        try:
+            with np.load(file) as stored:
+                if any(key.tobytes() in row for key in stored["keys"]):
+                    fill(stored["keys"], stored["values"])
+        except (zipfile.BadZipFile, OSError, ValueError, KeyError):  # cut short: made anew
+            file.unlink(missing_ok=True)
+        else:
+            file.touch()
+    if row:
+        missing = [texts[rows[0]] for rows in row.values()]
+        for done, values in _computed(missing, encoder, layer, length):
+            keys = np.frombuffer(b"".join(map(_key, done)), np.uint8).reshape(-1, 16)
+            with (
+                atomic(folder / f"{_key(keys.tobytes().hex()).hex()}.npz") as part,
+                part.open("wb") as f,
+            ):
+                np.savez(f, keys=keys, values=values)
+            fill(keys, values)
+        _trim(cache("encoder"))
+    return out
+
+
+def _computed(
+    texts: Sequence[str], encoder: Encoder, layer: int | None, length: int
+) -> Iterator[tuple[list[str], np.ndarray]]:
+    """Texts in chunks of about one length with their values (n, t ≤ T, d) or (n, MEANS, d)."""
+    start, end = encoder.special
+    whole = encoder.pieces(texts)
+    rows = [[start, *one[: length - 2], end] for one in whole]
+    if cut := sum(len(one) > length - 2 for one in whole):
+        log.info("encoder: %d of %d texts cut to %d pieces", cut, len(texts), length)
+    order = sorted(range(len(rows)), key=lambda i: (len(rows[i]), texts[i]))
+    top = encoder.layers if layer is None else layer
+    stack = [encoder.layer(i, 1).eval() for i in range(1, top + 1)]
+    bar = tqdm(total=len(rows), desc="encoder", disable=None, leave=False)
+    for at in range(0, len(order), CHUNK):
+        chunk = order[at : at + CHUNK]
+        longest, parts = len(rows[chunk[-1]]), []
+        for i in range(0, len(chunk), BATCH):
+            lengths = np.array([len(rows[j]) for j in chunk[i : i + BATCH]])
+            x = np.full((len(lengths), lengths.max()), end)
+            for line, j in zip(x, chunk[i : i + BATCH], strict=True):
+                line[: len(rows[j])] = rows[j]
+            with torch.inference_mode():
+                h, kept = encoder.embed(x, lengths), []
+                for module in stack:
+                    module.length = x.shape[1]
+                    kept.append(h := module(h))
+                if layer is None:
+                    of = (
+                        torch.stack(kept[-MEANS:], 1).sum(2)
+                        / torch.from_numpy(lengths)[:, None, None]
+                    )
+                else:
+                    of = nn_pad(h, longest)
+                parts.append(of.half().numpy())
+            bar.update(len(lengths))
+        yield [texts[i] for i in chunk], np.concatenate(parts)
+
+
+def nn_pad(h: Tensor, length: int) -> Tensor:
+    """(n, t, d) → (n, T, d), zeros after."""
+    return torch.nn.functional.pad(h, (0, 0, 0, length - h.shape[1]))
+
+
+def _trim(folder: Path) -> None:
+    """Delete the files used longest ago, until the folder takes no more than `LIMIT`."""
+    files = sorted(folder.rglob("*.npz"), key=lambda file: file.stat().st_mtime)
+    size = sum(file.stat().st_size for file in files)
+    for file in files:
+        if size <= LIMIT:
+            break
+        size -= file.stat().st_size
+        file.unlink()

@@ -1,0 +1,157 @@
+"""A pretrained Transformer encoder as stages: a BERT, its norms after each part (Devlin et al.,
+NAACL 2019, arXiv 1810.04805); its weights are read by `mtlstudy.models.pretrained`.
+
+    h_0 = norm(word + position + type);  a = norm(h + attention(h));  h' = norm(a + feed(a))
+
+The lower layers are frozen and computed once (see `mtlstudy.data._encoded`); the upper ones are the
+stages that are trained, shared, split or mixed as any backbone's. Shapes: N rows of k texts (2 in a
+pair) of T pieces, width d: (N, k T, d); zero where there is no piece.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mtlstudy.models.backbones import Backbone, Stage
+from mtlstudy.models.layers import TransformerBlock, token_mask
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+PARTS = {"qkv": "q k v", "out": "ao", "before": "aln", "feed.0": "fi", "feed.2": "fo"}
+PARTS["between"] = "oln"
+"""A part of `Layer` → the names of its tensors in a layer of `Encoder.tensor`."""
+
+
+class Layer(TransformerBlock):
+    """One layer: (N, k T, d) → (N, k T, d); the k texts of a row do not see each other."""
+
+    def __init__(self, width: int, heads: int, eps: float, length: int, dropout: float) -> None:
+        super().__init__(width, heads, dropout)
+        self.length = length
+        self.before.eps = self.between.eps = eps
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Cached states come in half precision."""
+        texts = h.float().unflatten(1, (-1, self.length)).flatten(0, 1)  # (N k, T, d)
+        mask = token_mask(texts)
+        a = self.before(texts + self.drop(self.attend(texts, mask[..., 0] != 0)))
+        out: Tensor = self.between(a + self.feed(a)) * mask
+        return out.reshape(h.shape)
+
+
+class TextMean(nn.Module):
+    """The mean over each text's pieces: (N, T, d) → (N, d), pairs (N, 2 T, d) → (N, 2, d)."""
+
+    def __init__(self, length: int) -> None:
+        super().__init__()
+        self.length = length
+
+    def forward(self, h: Tensor) -> Tensor:
+        """As the class says."""
+        texts = h.unflatten(1, (-1, self.length))  # (N, k, T, d)
+        mean: Tensor = texts.sum(2) / token_mask(texts).sum(2).clamp_min(1)
+        return mean.squeeze(1) if mean.shape[1] == 1 else mean
+
+
+class GateMean(nn.Module):
+    """What a gate sees, the mean over texts and pieces: (N, …, d) → (N, d)."""
+
+    def forward(self, h: Tensor) -> Tensor:
+        """As the class says."""
+        h = h.float().reshape(len(h), -1, h.shape[-1])
+        return h.sum(1) / token_mask(h).sum(1).clamp_min(1)
+
+
+class Compare(nn.Module):
+    """A head over two encoded texts u, v, as Sentence-BERT compares them (Reimers & Gurevych, EMNLP
+    2019, arXiv 1908.10084), with their product: u, v, |u − v|, u ∗ v; (N, 2, d) → (N, outputs)."""
+
+    def __init__(self, width: int, outputs: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4 * width, outputs)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """As the class says."""
+        u, v = z.unbind(1)
+        out: Tensor = self.linear(torch.cat([u, v, (u - v).abs(), u * v], -1))
+        return out
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A pretrained encoder of `layers` layers, width d, with a tokenizer.
+
+    tensor: name → values; rows: piece numbers (n,) → word embeddings (n, d), so that only those of
+    pieces that occur are ever read; first: the position number of a text's first piece; special:
+    the numbers of its start and end pieces; prefix: what it is trained to read before every text;
+    replace: character → what the tokenizer is given for it.
+    """
+
+    width: int
+    layers: int
+    heads: int
+    eps: float
+    positions: int
+    first: int
+    special: tuple[int, int]
+    tokenizer: "Tokenizer" = field(repr=False)
+    tensor: Callable[[str], np.ndarray] = field(repr=False)
+    rows: Callable[[np.ndarray], np.ndarray] = field(repr=False)
+    prefix: str = ""
+    replace: dict[int, str] = field(default_factory=dict, repr=False)
+
+    def pieces(self, texts: Sequence[str]) -> list[list[int]]:
+        """Piece numbers of each text after the prefix, without start and end."""
+        given = [(self.prefix + text).translate(self.replace) for text in texts]
+        encoded = self.tokenizer.encode_batch_fast(given, add_special_tokens=False)
+        return [list(one.ids) for one in encoded]
+
+    def words(self, words: Sequence[str]) -> tuple[list[int], list[int]]:
+        """Piece numbers of a sentence in words after the prefix, and where each word begins."""
+        given = [word.translate(self.replace) for word in (self.prefix.strip(), *words)]
+        one = self.tokenizer.encode(given, is_pretokenized=True, add_special_tokens=False)
+        begin = {word: i for i, word in reversed([*enumerate(one.word_ids)])}
+        return list(one.ids), [begin.get(i, -1) for i in range(1, len(given))]
+
+    def embed(self, x: np.ndarray, lengths: np.ndarray) -> Tensor:
+        """Pieces (N, T), of row n `lengths[n]` ones → h_0 (N, T, d)."""
+        seen, index = np.unique(x, return_inverse=True)
+        place = self.tensor("emb.pos")[self.first : self.first + x.shape[1]]
+        h = torch.from_numpy(self.rows(seen)[index.reshape(x.shape)] + place)
+        w, b = (torch.from_numpy(self.tensor(f"emb.ln.{part}")) for part in "wb")
+        h = h + torch.from_numpy(self.tensor("emb.type")[0])
+        mask = torch.from_numpy(np.arange(x.shape[1]) < lengths[:, None])
+        return nn.functional.layer_norm(h, [self.width], w, b, self.eps) * mask[..., None]
+
+    def layer(self, i: int, length: int, dropout: float = 0.0) -> Layer:
+        """Layer i, the lowest is 1, with its weights."""
+        module = Layer(self.width, self.heads, self.eps, length, dropout)
+        state = {}
+        for part, names in PARTS.items():
+            for kind in ("weight", "bias"):
+                each = [self.tensor(f"l{i - 1}.{name}.{kind[0]}") for name in names.split()]
+                state[f"{part}.{kind}"] = torch.from_numpy(np.concatenate(each))
+        module.load_state_dict(state)
+        return module
+
+    def backbone(self, layers: int, length: int, dropout: float, tokens: bool = False) -> Backbone:
+        """The top `layers` as stages over states (N, k T, d); the last one gives the mean of each
+        text, with `tokens` its states."""
+        read = nn.Identity if tokens else partial(TextMean, length)
+
+        def last() -> nn.Module:
+            return nn.Sequential(self.layer(self.layers, length, dropout), read())
+
+        def below(i: int) -> Stage:
+            build = partial(self.layer, i, length, dropout)
+            return Stage(f"layer{i}", build, self.width, read)
+
+        stages = [below(i) for i in range(self.layers - layers + 1, self.layers)]
+        stages.append(Stage(f"layer{self.layers}", last, self.width))
+        return Backbone(tuple(stages), self.width, GateMean, self.width)
