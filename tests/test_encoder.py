@@ -151,7 +151,7 @@ def test_texts_are_encoded_once_cut_and_counted(folder, cache, caplog):
 def test_the_cache_is_bounded(folder, cache, monkeypatch):
     _encoded.means(["a", "b"], folder, 8)
     monkeypatch.setattr(_encoded, "LIMIT", 0)
-    assert _encoded.means(["c"], folder, 8).shape == (1, tiny.WIDTH)
+    assert _encoded.means(["c"], folder, 8).shape == (1, 2 * tiny.WIDTH)
     assert not [*cache.rglob("*.npz")]
 
 

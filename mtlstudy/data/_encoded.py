@@ -1,8 +1,9 @@
 """What the frozen lower layers of a pretrained encoder make of texts: computed once for a text and
 a length, then read from the cache.
 
-`states`: the pieces' states below the trained layers, (N, T, d) in half precision; `means`: of the
-last `MEANS` layers the mean over a text's pieces, (N, d). The cache's part "encoder" holds files of
+`states`: the pieces' states below the trained layers, (N, T, d) in half precision; `means`: the
+mean over a text's pieces after the last layer and after the fourth last, side by side, (N, 2 d):
+the former tells how alike two texts are, the latter is better to classify by. The cache's part "encoder" holds files of
 up to `CHUNK` texts each, keyed by a digest of the text, in a folder for each encoder's weights, the
 layer and the length; the files used longest ago are deleted when it is larger than `LIMIT`.
 """
@@ -25,6 +26,7 @@ from mtlstudy.models.encoder import Encoder
 
 log = logging.getLogger("mtlstudy")
 MEANS = 4
+"""Last layers whose means are kept."""
 CHUNK, BATCH = 1024, 32
 LIMIT = 8e9
 """Bytes that the cache of encoded texts may take."""
@@ -39,8 +41,9 @@ def states(texts: Sequence[str], name: str, layers: int, length: int) -> Tensor:
 
 
 def means(texts: Sequence[str], name: str, length: int) -> Tensor:
-    """(N, d): the mean over each text's pieces, and over the last layers."""
-    return _stored(texts, name, checked(name, 1, length), None, length).float().mean(1)
+    """(N, 2 d): see the module."""
+    last = _stored(texts, name, checked(name, 1, length), None, length).float()
+    return last[:, [0, -1]].flatten(1)
 
 
 def checked(name: str, layers: int, length: int) -> Encoder:
@@ -132,13 +135,13 @@ def _computed(
                         / torch.from_numpy(lengths)[:, None, None]
                     )
                 else:
-                    of = nn_pad(h, longest)
+                    of = _pad(h, longest)
                 parts.append(of.half().numpy())
             bar.update(len(lengths))
         yield [texts[i] for i in chunk], np.concatenate(parts)
 
 
-def nn_pad(h: Tensor, length: int) -> Tensor:
+def _pad(h: Tensor, length: int) -> Tensor:
     """(n, t, d) → (n, T, d), zeros after."""
     return torch.nn.functional.pad(h, (0, 0, 0, length - h.shape[1]))
 
