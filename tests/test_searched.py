@@ -189,6 +189,14 @@ def test_weights_that_are_held_cost_one_pass_back():
     assert row["forward"] == 20 and row["backward"] == 5 * 4 + 15
 
 
+@pytest.mark.parametrize(("specific", "trunks"), [(0, 1), (1, None), (2, 4)])
+def test_recon_pays_for_its_search_and_for_the_ways_that_part(specific, trunks):
+    run = searched("recon", specific=specific, search=0.5)
+    found = run.record["learned"]["specific"]
+    trunks = trunks or {"layer1": 4, "layer2": 2.5}[found[0]]
+    assert structure.passes(run) == (20 * trunks + 2 * 10, 20 * trunks + 5 * 10)
+
+
 def test_too_many_tasks_for_an_exact_search_are_refused():
     c = RunConfig(**SMALL, sharing="tag", data_options={"tasks": 15, "train": 80})
     with pytest.raises(InputError, match="15 tasks; allowed: at most 14"):

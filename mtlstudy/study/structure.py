@@ -73,6 +73,7 @@ ARMS: Mapping[str, Arm] = {
     "gradient": Arm("nash_share", {"signal": "gradient"}, "equal_norm"),
     "nash_share_equal_norm": Arm("nash_share", weighting="equal_norm"),
     "nash_share_block_nash": Arm("nash_share", weighting="block_nash"),
+    "recon": Arm("recon"),
     "tag": Arm("tag"),
     "branched": Arm("branched"),
     "ltb": Arm("ltb"),
@@ -197,8 +198,7 @@ def resolved(arm: Arm, like: Run, found: Run) -> RunConfig:
         options["shared"] = c.sharing_options["shared"]
         return c.but(sharing=arm.sharing, sharing_options=options)
     if arm.how == "steps":
-        own, *_ = described(like)
-        share = (row["forward"] + row["backward"]) / (own["forward"] + own["backward"])
+        share = sum(passes(found)) / sum(passes(like))
         return c.but(steps=max(round(c.steps * share), c.evaluations))
     return c.but(width=nearest_width(c, row["parameters"]))
 
@@ -256,15 +256,9 @@ def described(run: Run, steps: int = 0) -> list[dict[str, Any]]:
     included; steps: of the plain run that the cost is compared with, its own if not given."""
     c, summary = run.config, run.record["summary"]
     K, names = len(c.tasks), [task.name for task in c.tasks]
-    learned = run.record.get("learned", {})
-    decisions, search = learned.get("decisions", []), learned.get("search", {})
+    decisions = run.record.get("learned", {}).get("decisions", [])
     coalitions = decisions[-1]["coalitions"][-1] if decisions else []
-    exact = entry("weighting", c.weighting).needs != "losses"
-    plain = [{"step": 0, "trunks": K if entry("sharing", c.sharing).independent else 1}]
-    forward, backward = trunk_passes(decisions or plain, K, summary["steps"], exact=exact)
-    rest = 1 - 1 / c.weighting_options.get("update_every", 1)  # steps by weights that are held
-    backward += rest * (forward - backward)
-    forward, backward = forward + search.get("forward", 0), backward + search.get("backward", 0)
+    forward, backward = passes(run)
     of_run = {
         "run_id": run.path.name,
         "seed": c.seed,
@@ -282,6 +276,25 @@ def described(run: Run, steps: int = 0) -> list[dict[str, Any]]:
     done = run.status == "done"
     test = run.record["results"]["test"] if done else {}
     return [{**of_run, "task": t, "loss": test[t]["loss"] if done else np.nan} for t in names]
+
+
+def passes(run: Run) -> tuple[float, float]:
+    """A run's forward and backward passes through a trunk, those of a search included."""
+    c, steps = run.config, run.record["summary"]["steps"]
+    K, learned = len(c.tasks), run.record.get("learned", {})
+    trunks = float(K if entry("sharing", c.sharing).independent else 1)
+    search = learned.get("search", {"forward": 0, "backward": 0})
+    if c.sharing == "recon" and learned:  # a trunk a task from the first stage that is split on
+        searched, stages = run.record["summary"]["search_steps"], learned["stages"]
+        shared = min([stages.index(stage) for stage in learned["specific"]], default=len(stages))
+        trunks = (shared + K * (len(stages) - shared)) / len(stages)
+        search = {"forward": 2 * searched, "backward": (1 + K) * searched}  # every Gramian beside
+    exact = entry("weighting", c.weighting).needs != "losses"
+    decisions = learned.get("decisions") or [{"step": 0, "trunks": trunks}]
+    forward, backward = trunk_passes(decisions, K, steps, exact=exact)
+    held = 1 - 1 / c.weighting_options.get("update_every", 1)  # steps by weights of before
+    backward += held * (forward - backward)
+    return forward + search["forward"], backward + search["backward"]
 
 
 def coalitions(run: Run) -> Iterator[dict[str, Any]]:
