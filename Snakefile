@@ -5,6 +5,8 @@
 import sys
 from pathlib import Path
 
+from mtlstudy import files
+from mtlstudy.execute import executed
 from mtlstudy.study import plan
 
 PROFILE = config.get("profile", "quick")
@@ -25,6 +27,8 @@ CHAPTERS = [
     "tests/laws/test_sharing_limits.py",  # quoted in a chapter
 ]
 TEXT = f"_build/text/{PROFILE}.json"
+for built, read in {**dict.fromkeys(PAGES, executed), TEXT: files.result, "_build/recheck.json": files.result}.items():
+    files.healed(read, Path(built))  # what was damaged since is moved aside, so that it is made anew
 
 
 wildcard_constraints:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from mtlstudy import files
 from mtlstudy.errors import InputError, unknown
 from mtlstudy.registry import PACKAGES, entry, names
 from mtlstudy.training import store
@@ -45,18 +47,26 @@ class Program(typer.core.TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
+        before = signal.signal(signal.SIGTERM, stop)
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as kill:
             again = "the same command goes on from the last checkpoint"
             typer.echo(f"mtlstudy: stopped; {again}", err=True)
-            raise typer.Exit(130) from None
+            raise typer.Exit(128 + (kill.args[0] if kill.args else signal.SIGINT)) from None
+        finally:
+            signal.signal(signal.SIGTERM, before)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """A command by its name."""
         if cmd_name not in self.commands and not cmd_name.startswith("-"):
             raise unknown("command", cmd_name, self.commands)
         return super().get_command(ctx, cmd_name)
+
+
+def stop(number: int, _: Any) -> None:
+    """End as at Ctrl-C: what is half written is removed."""
+    raise KeyboardInterrupt(number)
 
 
 app = typer.Typer(
@@ -201,10 +211,11 @@ def status(profile: Profile = "quick") -> None:
     """Every run of the store: done, diverged, resumable, stale (and why) or faulty; and how much of
     the plan is done."""
     from mtlstudy.study import results
+    from mtlstudy.study.plan import profile_named
 
-    progress = results.progress(profile)
+    profile_named(profile)
     show(["run", "what", "state", "why"], map(state, store.folders()))
-    typer.echo(progress)
+    typer.echo(results.progress(profile))
 
 
 def state(path: Path) -> list[str]:
@@ -266,14 +277,21 @@ def verify(
     where one is faulty, where results differ, and where there was nothing to compare."""
     from mtlstudy.study.plan import profile_named
     from mtlstudy.study.recheck import OUTSIDE, SAME, WITHIN, compare
+    from mtlstudy.study.results import PUBLISHED
 
     profile_named(profile)
     paths = store.folders()
     faults = [(path, fault) for path in paths if (fault := store.fault(path))]
     for path, fault in faults:
-        moved = f"; moved to {store.quarantine(path)}" if quarantine else ""
+        moved = f"; moved to {files.aside(path)}" if quarantine else ""
         typer.echo(fault + moved, err=True)
     typer.echo(f"{len(paths)} runs checked, {len(faults)} faulty")
+    places = (PUBLISHED, PUBLISHED / profile, PUBLISHED / "bench")
+    damaged = [fault for place in places for fault in files.faults(place)]
+    for fault in damaged:
+        typer.echo(f"{fault}; `git checkout` brings back what was published", err=True)
+    if damaged:
+        raise typer.Exit(1)
     compared = compare(profile)
     for row in compared[compared["verdict"] != SAME].itertuples():
         what = f"{row.run_id} {row.data} {row.method} seed {row.seed}"

@@ -8,6 +8,8 @@ one notebook, its first cell is the words ``page.<name of the target>``.
 """
 
 import ast
+import hashlib
+import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,9 +17,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from mtlstudy.errors import InputError, shown, unknown
+from mtlstudy.files import Damaged, write
 from mtlstudy.study.words import load
 from mtlstudy.training.settings import parse_value
-from mtlstudy.training.store import placed
 
 
 def execute(source: Path, target: Path, parameters: Mapping[str, Any]) -> Path:
@@ -53,17 +55,15 @@ def execute(source: Path, target: Path, parameters: Mapping[str, Any]) -> Path:
         notebook.cells[0].source = first
     failed = target.with_suffix(".failed.ipynb")
     with TemporaryDirectory() as folder:
-        draft, executed = Path(folder) / f"{source.stem}.ipynb", Path(folder) / "executed.ipynb"
+        draft, outcome = Path(folder) / f"{source.stem}.ipynb", Path(folder) / "executed.ipynb"
         jupytext.write(notebook, draft)
         how = {"kernel_name": "python3", "progress_bar": False, "log_output": True}
         try:
-            papermill.execute_notebook(draft, executed, changed, **how)
+            papermill.execute_notebook(draft, outcome, changed, **how)
         except papermill.PapermillExecutionError:
-            with placed(failed) as part:
-                part.write_bytes(executed.read_bytes())
+            write(failed, outcome.read_bytes())
             raise
-        with placed(target) as part:
-            part.write_bytes(executed.read_bytes())
+        write(target, sealed(json.loads(outcome.read_bytes()), target.stem))
     failed.unlink(missing_ok=True)
     return target
 
@@ -111,6 +111,28 @@ def main(arguments: list[str]) -> None:
         kept = f"executed as far as that: {target.with_suffix('.failed.ipynb')}"
         why = " ".join(f"{error.ename}: {error.evalue}".split())
         raise InputError(f"notebook {source}: a cell failed ({why}); {kept}") from error
+
+
+def sealed(notebook: dict[str, Any], name: str) -> str:
+    """A notebook as text, with the digest of its name and all the rest among its metadata."""
+    rest = {**notebook, "metadata": {**notebook["metadata"], "sha256": ""}}
+    sha = hashlib.sha256(json.dumps([name, rest], sort_keys=True).encode()).hexdigest()
+    rest["metadata"]["sha256"] = sha
+    return json.dumps(rest, ensure_ascii=False, indent=1) + "\n"
+
+
+def executed(file: Path) -> str | None:
+    """The text of an executed notebook, None where there is none. `Damaged` where it is not what
+    was executed."""
+    try:
+        text = file.read_bytes().decode()
+        if sealed(json.loads(text), file.stem) == text:
+            return text
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError, LookupError):
+        pass
+    raise Damaged(file, "is not a notebook as it was executed (cut short, altered or foreign)")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from mtlstudy import cli
+from mtlstudy import cli, files
 from mtlstudy.cli import app
 from mtlstudy.errors import InputError
 from mtlstudy.registry import entry
@@ -48,10 +48,30 @@ def test_a_run_is_listed_checked_and_set_aside_when_it_is_damaged():
     found = call("verify")
     assert found.exit_code == 1 and "digest" in found.output and path.exists()
     assert "faulty" in words(call("status"))
-    assert call(*RUN, "--seeds", "0-1").exit_code == 2
     assert "1 faulty" in call("verify", "--quarantine").output and not path.exists()
     assert (store.root() / "quarantine" / path.name / "run.json").exists()
     assert call(*RUN, "--seeds", "0-1").exit_code == 0
+
+
+def test_damage_is_listed_and_the_rest_gone_on_with(monkeypatch, tmp_path):
+    from mtlstudy.study import results
+
+    monkeypatch.setattr(results, "PUBLISHED", tmp_path / "published")
+    results.published.cache_clear()
+    files.publish(tmp_path / "published/quick", {"runs.csv": "run_id\n", "metrics.csv": "run_id\n"})
+    (tmp_path / "published/quick/runs.csv").write_text("run_id\n0\n")
+    call(*RUN, "--seeds", "0-2")
+    first, second, _ = store.folders()
+    (first / "run.json").write_text("{")
+    (second / "DONE").write_text("")
+    listed = call("status")
+    assert words(listed).count("faulty") == 2 and " done " in words(listed)
+    assert "runs.csv is not what SHA256SUMS" in words(listed) and listed.exit_code == 2
+    found = call("verify")
+    assert found.exit_code == 1 and "3 runs checked, 2 faulty" in found.output
+    assert all(f"{name} " in found.output for name in (first / "run.json", second))
+    assert "quick/runs.csv is not" in found.output and "metrics.csv" not in found.output
+    results.published.cache_clear()
 
 
 def test_status_says_why_a_run_is_stale(monkeypatch):
@@ -67,7 +87,8 @@ def test_a_run_with_a_field_that_there_is_no_more_is_stale_and_sound():
     (path,) = store.folders()
     record = store.read(path)
     record["config"]["profile"] = "quick"
-    store.finish(path, record)
+    lines = {name: (path / name).read_text() for name in store.SEALED[1:]}
+    store.finish(path, record, lines)
     text = words(call("status"))
     assert "stale (done)" in text and "profile: 'quick' then, no such field now" in text
     assert "1 runs checked, 0 faulty" in call("verify").output

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from mtlstudy import files
 from mtlstudy.study import benchmarks, performance, publish
 from mtlstudy.study.claims import Claim, sentences
 from mtlstudy.study.figures import performance as figures
@@ -329,10 +330,9 @@ def test_one_model_or_one_part_alone_is_enough(frames: dict[str, pd.DataFrame]) 
 
 
 def placed(frames: dict[str, pd.DataFrame], folder: Path) -> None:
-    folder.mkdir(parents=True)
     for name, frame in frames.items():
-        frame.to_csv(folder / f"{name}.csv", index=False)
-        (folder / f"{name}.json").write_text(json.dumps(ORIGIN))
+        texts = {f"{name}.csv": frame.to_csv(index=False), f"{name}.json": json.dumps(ORIGIN)}
+        files.publish(folder, texts)
 
 
 @pytest.mark.usefixtures("unpublished")

@@ -1,6 +1,7 @@
 """The campaign's parts at a small count, and its record."""
 
 import json
+import sys
 
 import pytest
 from reliability import PARTS, Outcome, record, run
@@ -13,6 +14,15 @@ def test_no_promise_is_broken(part):
     outcome = run(part, PARTS[part].small)
     assert outcome.part == part and outcome.tried > 0
     assert outcome.failed == 0, outcome
+
+
+def test_who_tries_the_network_is_noted(tmp_path):
+    from reliability import offline
+
+    log = tmp_path / "tried"
+    command = [sys.executable, "-c", "import urllib.request as u; u.urlopen('http://192.0.2.1')"]
+    assert offline.isolated(command, tmp_path, log).returncode == 1
+    assert "192.0.2.1" in log.read_text()
 
 
 def test_a_part_replaces_its_own_record_alone(tmp_path):

@@ -114,7 +114,7 @@ def test_other_texts_options_or_lengths_are_other_entries_of_the_cache(cache):
     for texts in (TEXTS, TEXTS[:5]):
         for length in (8, 9):
             train(texts, "syllables").encode([MOVIE], length)
-    assert len(list((cache / "tokens").glob("*.npy"))) == 4
+    assert len(list((cache / "tokens").glob("*.array"))) == 4
     assert (
         tokens.digest(["a"], ["bc"])
         != tokens.digest(["a"], ["b", "c"])

@@ -21,6 +21,7 @@ from diagrams import describe, diagram, example, untrained
 from kept import digest, kept
 from sphinx.util import logging
 
+from mtlstudy import files
 from mtlstudy.models.sharing.base import Sharing
 from mtlstudy.registry import entry, names
 from mtlstudy.study.format import NONE, number
@@ -66,7 +67,7 @@ def drawn(source: Path, name: str, model: Callable[[], Sharing]) -> dict[str, An
     facts: dict[str, Any] = json.loads(kept("diagrams", name, (digest(CODE), words), make))
     file = source / GENERATED / f"{name}.svg"
     if not file.exists() or file.read_text(encoding="utf-8") != facts["svg"]:
-        store.write(file, facts["svg"])
+        files.write(file, facts["svg"])
     return facts
 
 

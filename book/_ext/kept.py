@@ -4,7 +4,8 @@ import hashlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from mtlstudy.training.store import build_folder, write
+from mtlstudy.files import get, healed, put
+from mtlstudy.training.store import build_folder
 
 
 def digest(places: Iterable[Path]) -> str:
@@ -24,8 +25,10 @@ def kept(kind: str, name: str, rests_on: object, make: Callable[[], str]) -> str
     """The text that `make` made when it rested on the same, else a new one."""
     folder = build_folder() / kind
     file = folder / f"{name}.{hashlib.sha256(repr(rests_on).encode()).hexdigest()[:16]}"
-    if not file.exists():
+    held = healed(get, file)
+    if held is None:
         for old in folder.glob(f"{name}.*"):
             old.unlink()
-        write(file, make())
-    return file.read_text(encoding="utf-8")
+        held = make().encode()
+        put(file, held)
+    return held.decode()

@@ -27,6 +27,7 @@ from sphinx.errors import ConfigError
 from sphinx.util import logging
 
 from mtlstudy import data
+from mtlstudy.files import result
 from mtlstudy.registry import entry, names
 from mtlstudy.study.format import NONE, number
 from mtlstudy.study.tables import escape
@@ -70,9 +71,10 @@ def metadata(source: Path) -> dict[str, Any]:
 def rendered() -> dict[str, Any]:
     """What `mtlstudy text` wrote; a missing or partial file stops the build."""
     file = build_folder() / "text" / f"{PROFILE}.json"
-    if not file.exists():
+    content = result(file)
+    if content is None:
         raise ConfigError(f"{file} is missing: `mtlstudy text --profile {PROFILE}` writes it")
-    text = json.loads(file.read_text(encoding="utf-8"))
+    text = json.loads(content)
     if missing := [part for part in PARTS if part not in text]:
         raise ConfigError(f"{file}: no {', '.join(missing)}; `mtlstudy text` writes it anew")
     return {part: text[part] for part in PARTS} | {"profiles": text["set"].get("profiles", {})}
@@ -136,8 +138,8 @@ def size(file: Path) -> str:
 def recheck(source: Path, _: str) -> str:
     """The published runs that were trained anew for this book, and whether they came out the
     same."""
-    words, file = load("words.ko.yml")["book"]["recheck"], build_folder() / "recheck.json"
-    found = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"drawn": []}
+    words, text = load("words.ko.yml")["book"]["recheck"], result(build_folder() / "recheck.json")
+    found = json.loads(text) if text else {"drawn": []}
     if not found["drawn"]:
         return words["nothing"]
     verdicts = {

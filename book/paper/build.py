@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from mtlstudy import files
 from mtlstudy.errors import InputError
 from mtlstudy.study.plan import PROFILES, profile_named
 from mtlstudy.training import store
@@ -51,7 +52,7 @@ def compile(review: bool, profile: str = "quick", built: Path | None = None) -> 
     for file in (*sources, text, figure):
         if not file.is_file():
             raise InputError(f"{file} is missing: text and notebooks come first (`make book`)")
-    if missing := [part for part in PARTS if part not in json.loads(text.read_text("utf-8"))]:
+    if missing := [part for part in PARTS if part not in json.loads(files.result(text) or "{}")]:
         raise InputError(f"{text}: no {', '.join(missing)}; `mtlstudy text` writes it anew")
     with TemporaryDirectory() as folder:
         root = Path(folder).resolve()
@@ -69,10 +70,7 @@ def compile(review: bool, profile: str = "quick", built: Path | None = None) -> 
         said = "; ".join(warning.message for warning in warnings)
         raise InputError(f"book/paper: Typst warns: {said}")
     target = built / "paper" / ("kcc-review.pdf" if review else "kcc.pdf")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_suffix(f".{os.getpid()}.part")
-    part.write_bytes(pdf)
-    part.replace(target)
+    files.write(target, pdf)
     return target
 
 
@@ -115,7 +113,7 @@ def main(arguments: list[str]) -> None:
     """`citation` writes CITATION.cff; a profile (default $MTLSTUDY_PROFILE, then quick) makes both
     versions of its paper."""
     if arguments == ["citation"]:
-        store.write(ROOT / "CITATION.cff", citation())
+        files.write(ROOT / "CITATION.cff", citation())
         print("CITATION.cff")
         return
     if len(arguments) > 1:

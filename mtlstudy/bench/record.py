@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 import torch
 
+from mtlstudy import files
 from mtlstudy.bench.peers import peer
 from mtlstudy.study import benchmarks, plan
 from mtlstudy.training import store
@@ -64,10 +65,9 @@ def shown(table: pd.DataFrame) -> list[list[str]]:
 
 def write(name: str, table: pd.DataFrame, origin: Mapping[str, Any]) -> Path:
     """Write the csv and its json; the csv's path."""
-    path = benchmarks.folder() / f"{name}.csv"
-    store.write(path, table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
-    store.write(path.with_suffix(".json"), store.canonical(origin))
-    return path
+    text = table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    texts = {f"{name}.csv": text, f"{name}.json": store.canonical(origin)}
+    return files.publish(benchmarks.folder(), texts)[0]
 
 
 def provenance(

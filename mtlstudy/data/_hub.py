@@ -4,25 +4,27 @@ run.
 Looked for in this order: `$MTLSTUDY_DATA/<hub id with / as -->/<config>/<split>.parquet` (a mirror,
 only read), what `fetch` put into `$MTLSTUDY_CACHE` (default ~/.cache/mtlstudy), the Hugging Face
 cache. A run uses these places alone; only `fetch` (`mtlstudy data NAME`) asks the hub. A mirror and
-the hub encode the same rows differently, so the digest is one of the values. A file is checked
-once: its digest is kept in the cache, under a name made of path, size, time and pin of the file.
+the hub encode the same rows differently, so the digest is one of the values. The same bytes are
+checked once: the digest of their values is kept in the cache, under a name made of the bytes' own.
 """
 
 import hashlib
+import io
 import os
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache as remembered
 from pathlib import Path
-from tempfile import TemporaryDirectory, mkstemp
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
 from mtlstudy.data._content import digest, kind
 from mtlstudy.errors import InputError, unknown
+from mtlstudy.files import aside, get, healed, placed, put
 
 CONVERTED = "refs/convert/parquet"
 """The revision at which the hub keeps its own parquet of a data set, loading script or not."""
@@ -114,8 +116,7 @@ def fetch(*sources: Source) -> None:
             table = _read(one, files)
             _check(one, split, files, table)
             target = _path(_cache() / "hub", one, split)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with atomic(target) as part:
+            with placed(target) as part:
                 pq.write_table(table, part)
 
 
@@ -187,20 +188,30 @@ def _path(root: Path, source: Source, split: str) -> Path:
 def _checked(source: Source, split: str) -> tuple[list[Path], str]:
     """The files of a split, and the digest of their content: it is as pinned."""
     files = _find(source, split)
-    stats = [(f.resolve(), (s := f.stat()).st_size, s.st_mtime_ns) for f in files]
-    text = str([str(source), split, source.splits[split], source.columns, stats])
+    try:
+        stats = [(file.resolve(), file.stat()) for file in files]
+        held = [_bytes(f, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for f, s in stats]
+    except OSError as error:
+        raise InputError(f"{files[0]} cannot be read ({error.strerror})") from error
+    text = str([str(source), split, source.splits[split], source.columns, held])
     verdict = cache("checked") / hashlib.sha256(text.encode()).hexdigest()[:32]
-    if verdict.is_file() and len(sha := verdict.read_text()) == 64:  # not cut short
-        return files, sha
+    if known := healed(get, verdict):
+        return files, known.decode()
     try:
         sha = _check(source, split, files, _read(source, files))
-    except InputError:
+    except InputError as error:
         if files[0].is_relative_to(_cache()):  # ours, so it may be moved
-            os.replace(files[0], files[0].with_name(files[0].name + ".refused"))
+            raise InputError(f"{error}; moved to {aside(files[0])}") from None
         raise
-    with atomic(verdict) as part:
-        part.write_text(sha)
+    put(verdict, sha.encode())
     return files, sha
+
+
+@remembered
+def _bytes(file: Path, *_: int) -> str:
+    """The digest of a file's bytes; in a process it is computed once for each state of the file."""
+    with file.open("rb") as data:
+        return hashlib.file_digest(data, "sha256").hexdigest()
 
 
 def _check(source: Source, split: str, files: list[Path], table: Any) -> str:
@@ -252,25 +263,11 @@ def _cache() -> Path:
 
 
 def cached_array(part: str, key: str, make: Callable[[], np.ndarray]) -> np.ndarray:
-    """An array from a part of the cache; made where it is not there or was cut short."""
-    file = cache(part) / f"{key}.npy"
-    try:
-        return np.asarray(np.load(file))
-    except (FileNotFoundError, EOFError, ValueError):
-        x = make()
-    with atomic(file) as temporary, temporary.open("wb") as out:
-        np.save(out, x)
+    """An array from a part of the cache; made where it is not there or is damaged."""
+    file = cache(part) / f"{key}.array"
+    if held := healed(get, file):
+        return np.asarray(np.load(io.BytesIO(held)))
+    x, memory = make(), io.BytesIO()
+    np.save(memory, x)
+    put(file, memory.getvalue())
     return x
-
-
-@contextmanager
-def atomic(target: Path) -> Iterator[Path]:
-    """A temporary name beside `target`, moved into place once the block has ended well; otherwise
-    nothing is left."""
-    handle, name = mkstemp(dir=target.parent, prefix=f".{target.name}-")
-    os.close(handle)
-    try:
-        yield Path(name)
-        os.replace(name, target)
-    finally:
-        Path(name).unlink(missing_ok=True)

@@ -23,7 +23,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtlstudy.data._hub import atomic, cache, cached_array
+from mtlstudy import files
+from mtlstudy.data._hub import cache, cached_array
 from mtlstudy.errors import InputError
 
 if TYPE_CHECKING:
@@ -102,15 +103,12 @@ def train(texts: Sequence[str], kind: Kind, size: int = 8000) -> Tokeniser:
         needs = "the package tokenizers (pip install 'mtlstudy[study]')"
         raise InputError(f"tokens = {kind!r}: needs {needs}") from None
     key = digest([kind, str(size), tokenizers.__version__], texts)
-    file = cache("tokens") / f"{key}.json"
-    try:
-        text = file.read_text(encoding="utf-8")
-        json.loads(text)
-    except (FileNotFoundError, ValueError):  # not there, or cut short: trained anew
-        text = _train((_form(text, kind) for text in texts), kind, size).to_str()
-        with atomic(file) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    model = tokenizers.Tokenizer.from_str(text)
+    file = cache("tokens") / f"{key}.tokeniser"
+    held = files.healed(files.get, file)
+    if held is None:
+        held = _train((_form(text, kind) for text in texts), kind, size).to_str().encode()
+        files.put(file, held)
+    model = tokenizers.Tokenizer.from_str(held.decode())
     model.encode_special_tokens = True  # a text that spells one of them out does not mean it
     return Tokeniser(model, kind, key)
 

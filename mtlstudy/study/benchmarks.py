@@ -7,7 +7,9 @@ there. What does not apply is empty; a benchmark that was not measured is an emp
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import linregress
 
+from mtlstudy import files
 from mtlstudy.errors import InputError, unknown
 from mtlstudy.study.words import BOOK
 from mtlstudy.training import store
@@ -60,20 +63,39 @@ def frame(rows: Iterable[Mapping[Any, Any]]) -> pd.DataFrame:
     return table.reindex(columns=list(COLUMNS)).astype(dict.fromkeys(COUNTS, "Int64"))
 
 
+def built(name: str) -> dict[str, str]:
+    """The csv and json of a benchmark that was measured here, by file name; none where it was not,
+    or one was damaged and is set aside."""
+    return _files(name, folder(), partial(files.healed, files.result))
+
+
+def _files(name: str, place: Path, read: Callable[[Path], str | None]) -> dict[str, str]:
+    texts = {f"{name}.{kind}": read(place / f"{name}.{kind}") for kind in ("csv", "json")}
+    whole = {file: text for file, text in texts.items() if text is not None}
+    return whole if len(whole) == len(texts) else {}
+
+
+def _texts() -> dict[str, str]:
+    """The files of every benchmark, measured here or published."""
+    texts = dict[str, str]()
+    for name in BENCHES:
+        texts |= built(name) or _files(name, PUBLISHED, files.result)
+    return texts
+
+
 def frames() -> dict[str, pd.DataFrame]:
     """Every benchmark by name."""
-    files = {name: source(name) for name in BENCHES}
-    return {name: pd.read_csv(file) if file.exists() else frame([]) for name, file in files.items()}
+    texts = _texts()
+    return {
+        name: pd.read_csv(StringIO(texts[f"{name}.csv"])) if f"{name}.csv" in texts else frame([])
+        for name in BENCHES
+    }
 
 
 def origins() -> dict[str, dict[str, Any]]:
     """The provenance of every benchmark that was measured, by name."""
-    files = {name: source(name).with_suffix(".json") for name in BENCHES}
-    return {
-        name: json.loads(file.read_text(encoding="utf-8"))
-        for name, file in files.items()
-        if file.exists()
-    }
+    texts = _texts()
+    return {n: json.loads(texts[f"{n}.json"]) for n in BENCHES if f"{n}.json" in texts}
 
 
 def part(frame: pd.DataFrame, *parts: str, **values: Any) -> pd.DataFrame:

@@ -4,14 +4,14 @@ README's block and figure are written anew.
 What is published stays, whatever this machine holds, unless it is dropped by name.
 """
 
-import json
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from mtlstudy import files
 from mtlstudy.errors import InputError, unknown
+from mtlstudy.study import benchmarks as measured
 from mtlstudy.study import plan, results, rows
 from mtlstudy.training import store
 
@@ -42,15 +42,17 @@ def publish(profile: str, drop: Sequence[str] = ()) -> list[Path]:
     runs = merged["runs"].sort_values(ORDER, kind="stable")
     left = runs[~dropped(runs, drop, fresh)]["run_id"]
     place = {run_id: i for i, run_id in enumerate(left)}
-    written = []
+    texts = dict[str, str]()
     for name, columns in rows.TABLES.items():
         frame = merged[name][merged[name]["run_id"].isin(place)]
         frame = frame.sort_values("run_id", key=lambda ids: ids.map(place), kind="stable")
         shares = sorted(str(c) for c in frame if c not in (*columns, *results.KEYS))
-        written.append(table(target / f"{name}.csv", frame[[*columns, *shares]], name))
+        texts[f"{name}.csv"] = table(frame[[*columns, *shares]], name)
     refusals = dict(sorted((results.refused(profile) | refused).items()))
-    written.append(table(target / "refused.csv", results.refused_frame(refusals), "refused"))
-    written += computed(profile, target) + benchmarks(results.PUBLISHED / "bench")
+    texts["refused.csv"] = table(results.refused_frame(refusals), "refused")
+    for name in plan.COMPUTED:
+        texts |= results.built(name, profile)
+    written = files.publish(target, texts) + benchmarks(results.PUBLISHED / "bench")
     results.published.cache_clear()
     results.refused.cache_clear()
     return [*written, *readme(profile)]
@@ -71,34 +73,21 @@ def dropped(runs: pd.DataFrame, names: Sequence[str], current: set[str]) -> "pd.
     return mask
 
 
-def table(file: Path, frame: pd.DataFrame, name: str) -> Path:
-    """Write a table; validation scores to the last bit, since selection reads them again."""
+def table(frame: pd.DataFrame, name: str) -> str:
+    """A table as text; validation scores to the last bit, since selection reads them again."""
     digits = {"learned": "%.4g", "weights": "%.4g", "curves": "%.5g"}.get(name, "%.9g")
     if name == "runs":
         frame = frame.assign(score=[repr(float(score)) for score in frame["score"]])
-    store.write(file, frame.to_csv(index=False, float_format=digits, lineterminator="\n"))
-    return file
-
-
-def computed(profile: str, target: Path) -> list[Path]:
-    """Copy the computed tables that were built here."""
-    folder, written = store.build_folder() / "results" / profile, []
-    for name in plan.COMPUTED:
-        origin = folder / f"{name}.json"
-        if origin.exists():
-            tables = json.loads(origin.read_text(encoding="utf-8"))["tables"]
-            for file in [origin, *(folder / f"{one}.csv" for one in tables)]:
-                written.append(Path(shutil.copy(file, target)))
-    return written
+    text: str = frame.to_csv(index=False, float_format=digits, lineterminator="\n")
+    return text
 
 
 def benchmarks(target: Path) -> list[Path]:
     """Copy the tables of every benchmark that was measured here; the others stay as published."""
-    folder = store.build_folder() / "bench"
-    measured = [file for kind in ("csv", "json") for file in sorted(folder.glob(f"*.{kind}"))]
-    if measured:
-        target.mkdir(parents=True, exist_ok=True)
-    return [Path(shutil.copy(file, target)) for file in measured]
+    texts = dict[str, str]()
+    for name in measured.BENCHES:
+        texts |= measured.built(name)
+    return files.publish(target, texts) if texts else []
 
 
 def readme(profile: str) -> list[Path]:
@@ -110,5 +99,5 @@ def readme(profile: str) -> list[Path]:
     if not rest or END not in rest:
         raise InputError(f"README.md: the lines {BEGIN!r} and {END!r} are missing")
     with store.empty():  # from the rounded rows alone, as everybody else reads them
-        store.write(README, f"{before}{BEGIN}\n{block(profile)}\n{END}{rest.partition(END)[2]}")
+        files.write(README, f"{before}{BEGIN}\n{block(profile)}\n{END}{rest.partition(END)[2]}")
         return [README, figure(profile)]

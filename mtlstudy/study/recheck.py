@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mtlstudy import files
 from mtlstudy.errors import InputError
 from mtlstudy.registry import entry
 from mtlstudy.study import plan, results, rows
@@ -109,7 +110,7 @@ def recheck(profile: str, seconds: float = SECONDS) -> Path:
             outcomes.append(verdict(fit(config, progress=False), profile))
     target = file(profile, store.is_portable())
     record = {"commit": commit, "profile": profile, "drawn": outcomes}
-    store.write(target, store.canonical(record))
+    files.publish(target.parent, {target.name: store.canonical(record)})
     return target
 
 
@@ -123,18 +124,16 @@ def file(profile: str, portable: bool) -> Path:
 
 def read(profile: str, portable: bool = False) -> list[dict[str, Any]]:
     """The outcomes of the last sample; none where there was none."""
-    path = file(profile, portable)
-    drawn: list[dict[str, Any]] = []
-    if path.exists():
-        drawn = json.loads(path.read_text(encoding="utf-8"))["drawn"]
+    text = files.result(file(profile, portable))
+    drawn: list[dict[str, Any]] = json.loads(text)["drawn"] if text else []
     return drawn
 
 
 def compare(profile: str) -> pd.DataFrame:
     """Every finished run of the store that is published too, with its verdict."""
     known = set(results.published(profile)["runs"]["run_id"])
-    sound = [path for path in store.folders() if path.name in known and not store.fault(path)]
-    runs = [run for path in sound if (run := store.load_run(path))]
+    ours = [path for path in store.folders() if path.name in known]
+    runs = [run for path in ours if (run := store.finished(path))]
     columns = ["run_id", "data", "method", "seed", "verdict", "largest"]
     compared = pd.DataFrame([verdict(run, profile) for run in runs], columns=columns)
     return compared.astype({"largest": float})

@@ -8,9 +8,10 @@ published, and a further data set or method trains just what it needs.
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache, partial
 from importlib import import_module
+from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from mtlstudy import files
 from mtlstudy.data import _hub as hub
 from mtlstudy.errors import InputError, unknown
 from mtlstudy.registry import entry
@@ -63,14 +65,18 @@ class Resolved(NamedTuple):
 
 @cache
 def published(profile: str) -> Mapping[str, pd.DataFrame]:
-    """The published tables of runs; empty ones where nothing is published yet."""
+    """The published tables of runs; empty ones where nothing is published yet.
+
+    Raises:
+        Damaged: a file is not what was published.
+    """
     tables = {}
     for name, columns in rows.TABLES.items():
-        file = PUBLISHED / profile / f"{name}.csv"
+        text = files.result(PUBLISHED / profile / f"{name}.csv")
         tables[name] = pd.DataFrame(columns=list(columns))
-        if file.exists():
+        if text is not None:
             texts = dict.fromkeys(set(rows.TEXTS).intersection(columns), str)
-            frame = pd.read_csv(file, dtype=texts, keep_default_na=False, na_values="")
+            frame = pd.read_csv(StringIO(text), dtype=texts, keep_default_na=False, na_values="")
             tables[name] = frame.fillna(dict.fromkeys(texts, ""))
     return tables
 
@@ -78,10 +84,10 @@ def published(profile: str) -> Mapping[str, pd.DataFrame]:
 @cache
 def refused(profile: str) -> dict[tuple[str, str], str]:
     """The published refusals: (data, sharing) → reason."""
-    file = PUBLISHED / profile / "refused.csv"
-    if not file.exists():
+    text = files.result(PUBLISHED / profile / "refused.csv")
+    if text is None:
         return {}
-    lines = pd.read_csv(file, dtype=str)[REFUSED].itertuples(index=False)
+    lines = pd.read_csv(StringIO(text), dtype=str)[REFUSED].itertuples(index=False)
     return {(data, sharing): reason for data, sharing, reason in lines}
 
 
@@ -111,7 +117,7 @@ def collect(configs: Iterable[RunConfig], profile: str) -> dict[str, pd.DataFram
     """The tables of runs that are there, each with its run's method and seed; store before
     published. Those that are nowhere are left out."""
     order = {config.run_id: config for config in configs}
-    runs = [store.load_run(store.root() / run_id) for run_id in order]
+    runs = [store.finished(store.root() / run_id) for run_id in order]
     local = [rows.of(run) for run in runs if run is not None]
     elsewhere = order.keys() - {of["runs"][0]["run_id"] for of in local}
     head = [[run_id, *(getattr(c, key) for key in KEYS)] for run_id, c in order.items()]
@@ -166,7 +172,7 @@ def ensure_tuned(cells: Iterable[Cell], jobs: int = 1) -> None:
 
 def score(config: RunConfig, profile: str) -> float:
     """The validation score of a finished run, to the last bit as it was selected by."""
-    run = store.load_run(store.root() / config.run_id)
+    run = store.finished(store.root() / config.run_id)
     runs = published(profile)["runs"]
     return tune.score(run) if run else float(runs[runs["run_id"] == config.run_id]["score"].item())
 
@@ -310,8 +316,8 @@ def computed(name: str, profile: str) -> dict[str, pd.DataFrame]:
     Raises:
         InputError: an unknown name.
     """
-    folder, made = _computed(name, profile)
-    return {table: pd.read_csv(folder / f"{table}.csv") for table in made["tables"]}
+    texts = _computed(name, profile)[0]
+    return {table: pd.read_csv(StringIO(text)) for table, text in texts.items()}
 
 
 def origin(name: str, profile: str) -> dict[str, Any]:
@@ -319,26 +325,46 @@ def origin(name: str, profile: str) -> dict[str, Any]:
     return {"profile": profile, "seeds": "–", **_computed(name, profile)[1]["provenance"]}
 
 
-def _computed(name: str, profile: str) -> tuple[Path, dict[str, Any]]:
-    """Where the tables lie, and their record; they are computed if they are nowhere."""
+def built(name: str, profile: str) -> dict[str, str]:
+    """The files of what was computed here, by name; none where it was not, or one was damaged and
+    is set aside."""
+    read = partial(files.healed, files.result)
+    return _files(name, store.build_folder() / "results" / profile, read)
+
+
+def _files(
+    name: str, folder: Path, read: Callable[[Path], str | None] = files.result
+) -> dict[str, str]:
+    """The record of what is computed, and its tables, by file name; none where one is missing."""
+    texts = {f"{name}.json": read(folder / f"{name}.json")}
+    if record := texts[f"{name}.json"]:
+        tables = (f"{table}.csv" for table in json.loads(record)["tables"])
+        texts |= {table: read(folder / table) for table in tables}
+    whole = {file: text for file, text in texts.items() if text is not None}
+    return whole if len(whole) == len(texts) else {}
+
+
+def _computed(name: str, profile: str) -> tuple[dict[str, str], dict[str, Any]]:
+    """The tables as text, and their record; they are computed if they are nowhere."""
     if name not in plan.COMPUTED:
         raise unknown("computed", name, plan.COMPUTED)
     module = import_module(f"mtlstudy.study.{name}")
-    built = store.build_folder() / "results" / profile
-    for folder in (built, PUBLISHED / profile):
-        file = folder / f"{name}.json"
-        if file.exists():
-            made: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    for find in (built, lambda n, p: _files(n, PUBLISHED / p)):
+        if texts := find(name, profile):
+            made: dict[str, Any] = json.loads(texts[f"{name}.json"])
             if made["version"] == module.VERSION:
-                return folder, made
+                return {table: texts[f"{table}.csv"] for table in made["tables"]}, made
     frames: dict[str, pd.DataFrame] = module.compute(profile)
-    for table, frame in frames.items():
-        text = frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")
-        store.write(built / f"{table}.csv", text)
+    tables = {
+        table: frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+        for table, frame in frames.items()
+    }
     made = {"version": module.VERSION, "tables": sorted(frames)}
     made["provenance"] = store.provenance("cpu")
-    store.write(built / f"{name}.json", store.canonical(made))
-    return built, made
+    texts = {f"{table}.csv": text for table, text in tables.items()}
+    texts[f"{name}.json"] = store.canonical(made)
+    files.publish(store.build_folder() / "results" / profile, texts)
+    return tables, made
 
 
 def provenance(runs: pd.DataFrame, profile: str) -> dict[str, Any]:

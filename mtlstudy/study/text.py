@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from mtlstudy import files
 from mtlstudy.registry import entry
 from mtlstudy.study import (
     benchmarks,
@@ -63,7 +64,8 @@ def render(profile: str) -> Path:
         "set": protocol(profile),
     }
     file = store.build_folder() / "text" / f"{profile}.json"
-    store.write(file, json.dumps(text, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
+    written = json.dumps(text, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+    files.publish(file.parent, {file.name: written})
     return file
 
 
@@ -115,8 +117,8 @@ def on_portable(profile: str) -> list[Claim]:
 def on_reliability() -> list[Claim]:
     """What the reliability campaign counted, a part each; figures that are not whole are shown to
     one digit, small ones in powers of ten."""
-    said, file = list[Claim](), recheck.RELIABILITY
-    parts = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    said, record = list[Claim](), files.result(recheck.RELIABILITY)
+    parts = json.loads(record) if record else {}
     for part, counts in parts.items():
         figures = {"tried": counts["tried"], "failed": counts["failed"], **counts["details"]}
         shown = {

@@ -21,7 +21,11 @@ def load(name: str) -> dict[str, Any]:
     file = BOOK / name
     if not file.is_file():
         raise InputError(f"{file} is missing; the study needs a checkout of the project")
-    found = yaml.safe_load(file.read_text(encoding="utf-8"))
+    try:
+        found = yaml.safe_load(file.read_bytes())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{file} cannot be read as YAML in UTF-8 ({reason})") from None
     if not isinstance(found, dict):
         raise InputError(f"{file} holds {type(found).__name__}; allowed: a mapping")
     return found

@@ -43,12 +43,17 @@ def content(config: Mapping[str, Any]) -> str:
 
 def run_id(config: Mapping[str, Any]) -> str:
     """16 hex digits that name the run of a configuration (`RunConfig.model_dump(mode="json")`)."""
+    return name(config, content(config), versions(config))
+
+
+def name(config: Mapping[str, Any], content: str, versions: Mapping[str, int]) -> str:
+    """The same of a configuration, content of data and versions as a record gives them."""
     meant = {
         key: value
         for key, value in config.items()
         if key not in NOT_MEANT and (key, value) not in LATER.items()
     }
-    text = json.dumps([meant, content(config), versions(config)], sort_keys=True)
+    text = json.dumps([meant, content, versions], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -12,13 +12,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 from torch.utils.benchmark import Timer
 from tqdm import tqdm
 
+from mtlstudy import files
 from mtlstudy.data.base import Split
 from mtlstudy.nash import Status
 from mtlstudy.training import identity, modes, store
@@ -38,23 +39,24 @@ GATE_EXAMPLES = 1000
 
 def fit(config: RunConfig, progress: bool = True) -> Run:
     """Train, select on validation, and (reported seeds only) measure once on test. A finished run
-    is read, not repeated; resuming gives the same bits as never having stopped. A loss that is not
+    is read, not repeated; resuming gives the same bits as never having stopped. What is corrupt or
+    foreign is named and moved to runs/quarantine, and the run starts anew. A loss that is not
     finite ends the run as "diverged". torch's threads, determinism and random state are left as
     they were.
 
     Raises:
-        InputError: the run's folder is corrupt or foreign, or its data are missing.
+        InputError: the run's data are missing, or its folder cannot be written.
     """
     if config.processes > 1:
         from mtlstudy.training.parallel import fit_together
 
         return fit_together(config, progress)
     path = store.root() / config.run_id
-    with store.locked(path):
-        run = store.load_run(path)
+    with files.locked(path):
+        run = files.healed(store.load_run, path)
         if run is None:
             with torch_settings(config):
-                run = Training(config, path).run(progress)
+                run = Training.begun(config, path).run(progress)
     assert run is not None
     return run
 
@@ -108,10 +110,9 @@ class Training:
             "status": "running",
             "provenance": dict(store.provenance(config.device)),
         }
-        if self.is_main and not (path / "checkpoint.pt").exists():  # a clean folder
-            for name in ("weights", "metrics"):
-                store.write(path / f"{name}.jsonl", "")
-            store.write(path / "run.json", store.canonical(self.record))
+        self.lines = dict.fromkeys(("metrics.jsonl", "weights.jsonl"), "")
+        if self.is_main and not (path / "run.json").exists():
+            files.write(path / "run.json", store.canonical(self.record))
         self.structure = self.search()
         self.data, self.splits, self.model, self.weighting = build(config, self.structure)
         self.sampler = make_sampler(config, self.splits)
@@ -120,6 +121,24 @@ class Training:
         self.step, self.seconds = 0, 0.0
         self.differentiation: dict[str, Any] = {}
 
+    @classmethod
+    def begun(cls, config: RunConfig, path: Path) -> Self:
+        """A training that goes on from the folder's checkpoint. One that does not fit the run (code
+        that changed without its version) is named, the folder moved aside, and the run begun anew.
+        """
+        self = cls(config, path)
+        try:
+            self.load_checkpoint()
+        except torch.OutOfMemoryError:
+            raise
+        except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            if self.is_main:
+                reason = str(error).strip().partition("\n")[0]
+                what = "%s does not fit this run (%s); its folder is moved to %s, and begun anew"
+                log.warning(what, path / "checkpoint.pt", reason, files.aside(path))
+            self = cls(config, path)
+        return self
+
     def search(self) -> dict[str, Any] | None:
         """What the family's search finds."""
         return structure(self.config, self.path)
@@ -127,7 +146,6 @@ class Training:
     def run(self, progress: bool) -> Run | None:
         """All steps, evaluations and checkpoints, then the results (None if not the main one)."""
         config, record = self.config, self.record
-        self.load_checkpoint()
         self.differentiation = self.differentiation or self.settle_mode()
         self.train.mode = self.differentiation["mode"]
         record["differentiation"] = self.differentiation
@@ -139,7 +157,7 @@ class Training:
         bar = tqdm(
             total=config.steps, initial=self.step, desc=config.title, disable=hidden, leave=False
         )
-        with bar, self.open("weights") as weights, self.open("metrics") as metrics:
+        with bar:
             while self.step < config.steps:
                 observe = self.step % watch == 0
                 result = self.advance(observe)
@@ -153,24 +171,24 @@ class Training:
                         break
                     bar.update(self.step - bar.n)
                 if observe:
-                    weights.write(store.line(self.observation(result)))
+                    self.lines["weights.jsonl"] += store.line(self.observation(result))
                 if evaluate:
                     self.seconds = time.perf_counter() - begin
                     state = self.train.state_dict()
                     if self.is_main:
                         line = self.selection.evaluate(self.step)
-                        metrics.write(store.line(line))
+                        self.lines["metrics.jsonl"] += store.line(line)
                         if shown and bar.disable:
                             text = "%s step %d/%d validation %.4f"
                             log.info(text, config.title, self.step, config.steps, line["score"])
-                    self.checkpoint(state, [weights, metrics])
+                    self.checkpoint(state)
         if not self.is_main:
             return None
         self.seconds = time.perf_counter() - begin
         if record["status"] == "running":
             self.finish()
         record["summary"] = self.summary()
-        return store.finish(self.path, record)
+        return store.finish(self.path, record, self.lines)
 
     def finish(self) -> None:
         """The results at the selected states; test splits are opened for reported seeds alone."""
@@ -187,10 +205,6 @@ class Training:
         with torch.no_grad():
             few = self.splits.validation.first(GATE_EXAMPLES)
             record["learned"] = self.model.learned(few.inputs)
-
-    def open(self, name: str) -> Any:
-        """A file of the run to append to; only the main process writes."""
-        return (self.path / f"{name}.jsonl" if self.is_main else Path(os.devnull)).open("a")
 
     def summary(self) -> Summary:
         """What the run cost."""
@@ -238,11 +252,10 @@ class Training:
         return [state]
 
     def load_checkpoint(self) -> None:
-        """Go on from the checkpoint, if there is one, cutting off what was written after it."""
-        file = self.path / "checkpoint.pt"
-        if not file.exists():
+        """Go on from the checkpoint, if there is one."""
+        state = store.load(self.path / "checkpoint.pt", self.config.device)
+        if state is None:
             return
-        state = torch.load(file, map_location=self.config.device, weights_only=True)
         self.train.load_state_dict(state)
         self.weighting.load_state_dict(state["weighting"])
         self.sampler.load_state_dict(state["sampler"])
@@ -252,19 +265,16 @@ class Training:
         torch.set_rng_state(state["rng"][self.rank].cpu())
         if self.config.device == "cuda":
             torch.cuda.set_rng_state(state["rng_cuda"][self.rank].cpu())
-        if self.is_main:
-            for name, size in state["sizes"].items():
-                os.truncate(self.path / name, size)
+        self.lines = state["lines"]
 
-    def checkpoint(self, state: dict[str, Any], files: list[Any]) -> None:
-        """Everything the rest of the run depends on, written atomically."""
+    def checkpoint(self, state: dict[str, Any]) -> None:
+        """Everything the rest of the run depends on, written atomically; the lines so far beside it
+        for who looks on."""
         rng = {"rng": self.gather_rng(torch.get_rng_state())}
         if self.config.device == "cuda":
             rng["rng_cuda"] = self.gather_rng(torch.cuda.get_rng_state())
         if not self.is_main:
             return
-        for file in files:
-            file.flush()
         state |= {
             "weighting": self.weighting.state_dict(),
             "sampler": self.sampler.state_dict(),
@@ -274,6 +284,9 @@ class Training:
             "best": self.selection.best,
             "differentiation": self.differentiation,
             **rng,
-            "sizes": {Path(f.name).name: os.fstat(f.fileno()).st_size for f in files},
+            "lines": self.lines,
         }
         store.save(self.path / "checkpoint.pt", state)
+        for name, text in self.lines.items():
+            with files.placed(self.path / name) as part:
+                part.write_text(text)

@@ -25,6 +25,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel as DDP
 
+from mtlstudy import files
 from mtlstudy.data.base import Split
 from mtlstudy.errors import InputError
 from mtlstudy.gradients import clip_, direction
@@ -225,6 +226,12 @@ class ParallelTraining(Training):
         dist.barrier()
         return found if self.is_main else super().search()  # the others read what was found
 
+    def load_checkpoint(self) -> None:
+        try:
+            super().load_checkpoint()
+        finally:
+            dist.barrier()  # all have read it before the main one may move it
+
     def gather_rng(self, state: Tensor) -> list[Tensor]:
         states = [state] * self.config.processes
         dist.all_gather_object(states, state)
@@ -245,13 +252,15 @@ def fit_together(config: RunConfig, progress: bool = True) -> store.Run:
     """`fit` in one of `config.processes` processes that torchrun started."""
     join(config.processes, config.device)
     path = store.root() / config.run_id
-    with store.locked(path) if dist.get_rank() == 0 else nullcontext():
+    is_main = dist.get_rank() == 0
+    with files.locked(path) if is_main else nullcontext():
+        run = files.healed(store.load_run, path) if is_main else None
         dist.barrier()
-        run = store.load_run(path)
+        run = run or store.load_run(path)
         dist.barrier()
         if run is None:
             with torch_settings(config):
-                run = ParallelTraining(config, path).run(progress)
+                run = ParallelTraining.begun(config, path).run(progress)
         dist.barrier()
     return run or store.Run(path, store.read(path))
 

@@ -77,8 +77,7 @@ def structure(config: RunConfig, path: Path) -> dict[str, Any] | None:
     file = path / "search.pt"
     state: dict[str, Any]
     state = {"pieces": 0, "structure": {}, "steps": 0, "seconds": 0.0, "complete": False}
-    if file.exists():
-        state = torch.load(file, map_location="cpu", weights_only=True)
+    state = store.load(file) or state
     if not state["complete"]:
         problem, begin = Search(config), time.perf_counter()
         torch.manual_seed(config.seed)

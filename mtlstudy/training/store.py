@@ -2,39 +2,45 @@
 since the last checkpoint.
 
 runs/<run_id>/  run.json (config, provenance, status, results)   metrics.jsonl (an evaluation each)
-                weights.jsonl (a recorded step each)             checkpoint.pt (atomic)
+                weights.jsonl (a recorded step each)             checkpoint.pt (state of a run)
                 DONE (digest of the first three)
-What is corrupt or foreign is never read as a result: `load_run` refuses it, `quarantine` moves it.
+All that a run has written is in its checkpoint too, lines included: while it is not finished
+nothing else is read. What is corrupt or foreign is never read as a result: `fault` names it,
+`load_run` refuses it, `mtlstudy.files.aside` moves it.
 """
 
-import fcntl
 import hashlib
+import io
 import json
+import logging
 import os
 import platform
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
-from itertools import chain, count
 from pathlib import Path
+from pickle import UnpicklingError
 from tempfile import TemporaryDirectory
 from typing import Any, NotRequired, TypedDict
 from unittest.mock import patch
 
 import torch
 
+from mtlstudy import files
 from mtlstudy.errors import InputError
 from mtlstudy.training import identity
 from mtlstudy.training.config import RunConfig
 from mtlstudy.training.evaluation import Confusion, Evaluation, Measures
 
+log = logging.getLogger("mtlstudy")
 SEALED = ("run.json", "metrics.jsonl", "weights.jsonl")
+STATES = ("checkpoint.pt", "search.pt")
 RUN_ID = re.compile(r"[0-9a-f]{16}")
 PORTABLE = {
     "ATEN_CPU_CAPABILITY": "default",
@@ -154,100 +160,111 @@ def line(record: Mapping[str, Any]) -> str:
     return json.dumps(record, sort_keys=True) + "\n"
 
 
-@contextmanager
-def placed(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path` to write to, moved there at the end of the block: the file is
-    there whole or not at all, and a failure leaves nothing beside it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield part
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def write(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
-    with placed(path) as part, part.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-
-
 def save(path: Path, state: dict[str, Any]) -> None:
-    """Save a checkpoint, whole or not at all."""
-    with placed(path) as part:
-        torch.save(state, part)
+    """Save a state, whole or not at all."""
+    memory = io.BytesIO()
+    torch.save(state, memory)
+    files.put(path, memory.getvalue())
 
 
-def seal(path: Path) -> str:
-    """Digest over the files of a run that hold results."""
-    parts = [hashlib.sha256((path / name).read_bytes()).hexdigest() for name in SEALED]
+def load(path: Path, device: str = "cpu") -> dict[str, Any] | None:
+    """A state that was saved under this name in this run; None where there is none. `Damaged` where
+    it is not what was saved, or holds more than tensors and plain values: nothing is executed."""
+    content = files.get(path)
+    if content is None:
+        return None
+    try:
+        state: dict[str, Any] = torch.load(io.BytesIO(content), device, weights_only=True)
+    except UnpicklingError:
+        raise files.Damaged(path, "holds more than tensors and plain values") from None
+    return state
+
+
+def seal(contents: Iterable[bytes]) -> str:
+    """Digest over the contents of `SEALED`, the files of a run that hold results."""
+    parts = [hashlib.sha256(content).hexdigest() for content in contents]
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
 
 def fault(path: Path) -> str | None:
     """What is wrong with a run folder, in one line; None for a sound one, done or resumable."""
     try:
-        record = read(path)
-        configured(record)
-        named = record["run_id"]
-    except FileNotFoundError:
-        return f"{path}: no run.json; not a run of this study"
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, InputError) as error:
-        return f"{path}/run.json cannot be read as a run ({type(error).__name__}: {error})"
-    if named != path.name:
-        return f"{path} holds run {named}; a run folder is named after its run"
-    if (path / "DONE").exists():
-        missing = [name for name in SEALED if not (path / name).exists()]
-        if missing:
-            return f"{path}: {missing[0]} is missing from a finished run"
-        if (path / "DONE").read_text().strip() != seal(path):
-            return f"{path}: results do not match the digest in DONE (altered or damaged)"
+        check(path)
+    except files.Damaged as damage:
+        return str(damage)
     return None
 
 
+def check(path: Path) -> RunRecord:
+    """The record of a run folder. `Damaged` where the folder is corrupt or foreign: what of a
+    finished run is sealed and what an unfinished one goes on from is read and checked."""
+    try:
+        record = read(path)
+        if lacks := RunRecord.__required_keys__ - record.keys():
+            raise KeyError(", ".join(sorted(lacks)))
+        configured(record)
+        named = identity.name(record["config"], record["content"], record["versions"])
+    except FileNotFoundError:
+        raise files.Damaged(path, "has no run.json; it is not a run of this study") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        what = f"cannot be read as a run ({type(error).__name__}: {error})"
+        raise files.Damaged(path / "run.json", what) from None
+    if record["run_id"] != path.name:
+        what = f"holds run {record['run_id']}; a run folder is named after its run"
+        raise files.Damaged(path, what)
+    if not (path / "DONE").exists():
+        if named != path.name:
+            raise files.Damaged(path / "run.json", f"describes run {named}, not {path.name}")
+        for name in STATES:
+            files.get(path / name)
+        return record
+    if missing := [name for name in SEALED if not (path / name).exists()]:
+        raise files.Damaged(path, f"is finished, but {missing[0]} is missing")
+    digest = seal((path / name).read_bytes() for name in SEALED)
+    if (path / "DONE").read_bytes() != f"{digest}\n".encode():
+        raise files.Damaged(path, "does not match the digest in DONE (altered or damaged)")
+    return record
+
+
 def load_run(path: Path) -> Run | None:
-    """The finished run in a folder, None where it is not finished. `InputError` where the folder is
+    """The finished run in a folder, None where it is not finished. `Damaged` where the folder is
     corrupt or foreign."""
-    if not path.exists():
+    if not is_begun(path):
         return None
-    if wrong := fault(path):
-        raise InputError(f"{wrong}; `mtlstudy verify --quarantine` moves it aside")
-    return Run(path, read(path)) if (path / "DONE").exists() else None
+    record = check(path)
+    return Run(path, record) if (path / "DONE").exists() else None
 
 
-def finish(path: Path, record: RunRecord) -> Run:
-    """Write the final run.json and DONE."""
-    write(path / "run.json", canonical(record))
-    write(path / "DONE", seal(path) + "\n")
+def finished(path: Path) -> Run | None:
+    """The same for those who only read: a corrupt or foreign folder is named, and not read."""
+    try:
+        return load_run(path)
+    except files.Damaged as damage:
+        log.warning("%s; it is not read", damage)
+        return None
+
+
+def finish(path: Path, record: RunRecord, lines: Mapping[str, str]) -> Run:
+    """Write the final files and DONE, which seals what is in memory here; lines: file name → its
+    text."""
+    texts = {"run.json": canonical(record), **lines}
+    for name, text in texts.items():
+        files.write(path / name, text)
+    files.write(path / "DONE", seal(texts[name].encode() for name in SEALED) + "\n")
     return Run(path, record)
-
-
-def quarantine(path: Path) -> Path:
-    """Move a folder to runs/quarantine, losing nothing; returns its new place."""
-    place = path.parent / "quarantine"
-    place.mkdir(exist_ok=True)
-    names = chain([path.name], (f"{path.name}.{n}" for n in count(1)))
-    return path.rename(next(place / name for name in names if not (place / name).exists()))
 
 
 def folders() -> list[Path]:
     """The folders of the store that are named like runs; nothing else in it is ever touched."""
     if not root().is_dir():
         return []
-    return sorted(p for p in root().iterdir() if p.is_dir() and RUN_ID.fullmatch(p.name))
+    named = (p for p in root().iterdir() if p.is_dir() and RUN_ID.fullmatch(p.name))
+    return sorted(path for path in named if is_begun(path))
 
 
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold a run folder or file: a second process that wants it waits, and then finds the first
-    one's work done."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with (path.parent / f".{path.name}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def is_begun(path: Path) -> bool:
+    """Whether there is a run folder with more in it than a kill in the first moment leaves."""
+    return path.is_dir() and any(not file.name.startswith(".") for file in path.iterdir())
 
 
 @cache
@@ -291,7 +308,7 @@ def commit() -> str:
 
 def read(path: Path) -> RunRecord:
     """The run.json of a sound folder."""
-    record: RunRecord = json.loads((path / "run.json").read_text(encoding="utf-8"))
+    record: RunRecord = json.loads((path / "run.json").read_bytes())
     return record
 
 

@@ -205,7 +205,7 @@ def train(configs: Sequence[RunConfig], progress: bool = True, jobs: int = 1) ->
     if jobs > 1 and several > 1:
         raise InputError(f"jobs = {jobs} with processes = {several}: allowed: one of them above 1")
     if jobs > 1:
-        left = [c for c in configs if store.load_run(store.root() / c.run_id) is None]
+        left = [c for c in configs if store.finished(store.root() / c.run_id) is None]
         for n, run in enumerate(_at_once(left, jobs), start=1):
             if progress:
                 log.info("%d/%d %s: %s", n, len(left), run.config.title, run.status)

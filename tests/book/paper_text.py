@@ -6,6 +6,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 
+from mtlstudy import files
 from mtlstudy.study.claims import Claim, cited
 
 DATA = ("multi_mnist", "yeast")
@@ -109,6 +110,5 @@ def write(built: Path, content: dict[str, Any]) -> Path:
 def put(built: Path, content: dict[str, Any]) -> Path:
     """Write text/quick.json alone."""
     file = built / "text/quick.json"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    files.publish(file.parent, {file.name: json.dumps(content, ensure_ascii=False)})
     return file

@@ -13,6 +13,8 @@ from sphinx.application import Sphinx
 from sphinx.errors import SphinxError
 from sphinx.util.docutils import docutils_namespace
 
+from mtlstudy import files
+
 CONF = """
 import sys
 sys.path.insert(0, {ext!r})
@@ -32,8 +34,7 @@ def build(place: Path, page: str, content: dict[str, Any]) -> tuple[int, str, st
     """Build one page with the extension: exit status, html, messages."""
     source, text = place / "src", place / "_build/text/quick.json"
     (source / "book").mkdir(parents=True)
-    text.parent.mkdir(parents=True)
-    text.write_text(json.dumps(content), encoding="utf-8")
+    files.publish(text.parent, {text.name: json.dumps(content)})
     (source / "book/metadata.yml").write_text(META, encoding="utf-8")
     (source / "conf.py").write_text(CONF.format(ext=str(ROOT / "book/_ext")), encoding="utf-8")
     (source / "index.md").write_text(page, encoding="utf-8")
@@ -113,7 +114,7 @@ def test_what_was_trained_again_is_a_table(tmp_path: Path, monkeypatch) -> None:
         {**run, **machines, "verdict": "outside it", "largest": None},
     ]
     record = {"commit": "abc1234", "profile": "quick", "drawn": drawn}
-    (tmp_path / "recheck.json").write_text(json.dumps(record), encoding="utf-8")
+    files.publish(tmp_path, {"recheck.json": json.dumps(record)})
     text = mtlbook.recheck(tmp_path, "")
     assert "커밋 abc1234" in text and ":name: tab-recheck" in text
     row = "| `01234567` | Yeast | 내쉬 | 2 | {} | {} | One \\| two · AVX512 | Three |"

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from mtlstudy import InputError
+from mtlstudy import InputError, files
 from mtlstudy.cli import app
 from mtlstudy.registry import entry
 from mtlstudy.study import plan, publish, results
@@ -17,7 +17,7 @@ def call(*arguments):
     return CliRunner().invoke(app, list(arguments))
 
 
-def files():
+def published_files():
     folder = results.PUBLISHED / "quick"
     return {file.name: file.read_bytes() for file in sorted(folder.glob("*"))}
 
@@ -35,12 +35,12 @@ def test_a_row_a_run_and_a_row_a_task(published):
 
 
 def test_publishing_again_changes_nothing_with_an_empty_store_either(published):
-    before = files()
+    before = published_files()
     publish.publish("quick")
-    assert files() == before
+    assert published_files() == before
     published()
     publish.publish("quick")
-    assert files() == before
+    assert published_files() == before
 
 
 def test_rows_of_another_machine_are_merged(published):
@@ -82,12 +82,12 @@ def test_a_run_that_the_plan_names_no_more_stays_until_it_is_dropped(published, 
 
 
 def test_a_name_that_is_not_published_is_refused(published):
-    before = files()
+    before = published_files()
     with pytest.raises(InputError, match="did you mean 'hard\\+equal'"):
         publish.publish("quick", ["hard+eqal"])
     done = call("publish", "--drop", "yeest")
     assert done.exit_code == 2 and done.output.startswith("mtlstudy: drop = 'yeest'")
-    assert files() == before
+    assert published_files() == before
 
 
 def test_a_readme_without_its_markers_is_said(tiny_plan):
@@ -115,7 +115,7 @@ def edit(table, column, value, role="final"):
     frame = pd.read_csv(file, dtype=str, keep_default_na=False)
     row = frame.index[frame["role"] == role][0] if table == "runs" else frame.index[0]
     frame.loc[row, column] = value
-    frame.to_csv(file, index=False)
+    files.publish(file.parent, {file.name: frame.to_csv(index=False)})
     results.published.cache_clear()
 
 
@@ -147,7 +147,7 @@ def test_verify_finds_a_run_that_came_out_otherwise(published):
     record = store.read(path)
     for task in record["results"]["test"].values():
         task["metric"] += 100
-    store.finish(path, record)
+    store.finish(path, record, {name: (path / name).read_text() for name in store.SEALED[1:]})
     done = call("verify")
     assert "0 faulty" in done.output and "1 outside it" in done.output and done.exit_code == 1
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mtlstudy import InputError
+from mtlstudy import InputError, files
 from mtlstudy.registry import entry
 from mtlstudy.study import plan, publish, results, rows
 from mtlstudy.training import loop, store, tune
@@ -132,9 +132,11 @@ def test_a_diverged_run_stays_in_the_frames(tiny_plan, monkeypatch):
 
 def test_texts_that_look_like_numbers_stay_texts(tiny_plan):
     folder = results.PUBLISHED / "quick"
-    folder.mkdir(parents=True)
-    (folder / "confusion.csv").write_text("run_id,task,true,predicted,count\n0012,1,NA,3,7\n")
-    (folder / "learned.csv").write_text("run_id,kind,part,row,column,value\n0012,a,,1,,0.5\n")
+    texts = {
+        "confusion.csv": "run_id,task,true,predicted,count\n0012,1,NA,3,7\n",
+        "learned.csv": "run_id,kind,part,row,column,value\n0012,a,,1,,0.5\n",
+    }
+    files.publish(folder, texts)
     tables = results.published("quick")
     assert tables["confusion"].iloc[0].tolist() == ["0012", "1", "NA", "3", 7]
     assert tables["learned"].iloc[0].tolist() == ["0012", "a", "", "1", "", 0.5]

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 from synthetic_frames import render
 
+from mtlstudy import files
 from mtlstudy.study import claims, results, structure
 from mtlstudy.study.figures import structure as figures
 from mtlstudy.training import store
@@ -88,8 +89,8 @@ def test_what_is_published_is_not_trained_again(monkeypatch, tmp_path) -> None:
         trained = {store.read(path)["config"]["data"] for path in store.folders()}
         assert trained == {added[-1]}
         assert list(frames["structure"]["judge"].unique()) == list(added)
-        for name, frame in frames.items():
-            store.write(tmp_path / "quick" / f"{name}.csv", frame.to_csv(index=False))
+        texts = {f"{name}.csv": frame.to_csv(index=False) for name, frame in frames.items()}
+        files.publish(tmp_path / "quick", texts)
     monkeypatch.setitem(structure.PROFILES, "quick", small._replace(run={**run, "width": 8}))
     rows = structure.published("quick")["structure"]
     changed = structure.config("two_groups", "nash_share", {**run, "width": 8})

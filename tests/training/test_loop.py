@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from mtlstudy import InputError, RunConfig, fit
+from mtlstudy import RunConfig, fit
 from mtlstudy.training import loop, store
 from mtlstudy.training.config import TUNING_SEED
 from mtlstudy.weighting.base import LossWeighting
@@ -161,20 +161,19 @@ def test_the_objective_of_a_loss_weighting_is_what_is_minimised():
     assert all(p.grad.abs().sum() > 0 for p in state.weighting.parameters())
 
 
-def test_a_corrupt_or_foreign_folder_is_refused_before_training():
+def test_what_is_corrupt_or_foreign_is_named_moved_aside_and_trained_anew(caplog):
     config = RunConfig(**SMALL)
-    path = store.root() / config.run_id
+    path, place = store.root() / config.run_id, store.root() / "quarantine"
     path.mkdir(parents=True)
-    (path / "notes.txt").write_text("not a run")
-    with pytest.raises(InputError, match=r"no run\.json; not a run"):
-        fit(config, progress=False)
-    assert (path / "notes.txt").exists()
-    moved = store.quarantine(path)
-    assert (moved / "notes.txt").exists()
+    (path / "notes.txt").write_text("mine")
     run = fit(config, progress=False)
-    (run.path / "metrics.jsonl").write_text("{}\n")
-    with pytest.raises(InputError, match="digest"):
-        fit(config, progress=False)
+    assert f"{path} has no run.json" in caplog.text
+    assert (place / path.name / "notes.txt").read_text() == "mine"
+    whole = results(run)
+    (path / "metrics.jsonl").write_text("{}\n")
+    assert results(fit(config, progress=False)) == whole
+    assert f"{path} does not match the digest" in caplog.text
+    assert (place / f"{path.name}.1" / "metrics.jsonl").read_text() == "{}\n"
 
 
 @pytest.fixture

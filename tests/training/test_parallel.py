@@ -117,7 +117,7 @@ def train_together(folder):
 
 
 def weights(root, config):
-    state = torch.load(Path(root) / config.run_id / "checkpoint.pt", weights_only=True)
+    state = store.load(Path(root) / config.run_id / "checkpoint.pt")
     values = [x for part in ("model", "weighting") for x in state[part].values()]
     return torch.cat([x.double().flatten() for x in values if torch.is_tensor(x)])
 
