@@ -11,6 +11,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+from mtlstudy import files
 from mtlstudy.study import publish, readme, results
 from mtlstudy.study.figures.comparison import delta_m
 from mtlstudy.study.figures.style import keep
@@ -125,3 +126,9 @@ def test_no_trace_of_a_machine(pattern):
         pytest.skip("not a git checkout")
     found = [f for f in files if f.is_file() and re.search(pattern, f.read_text(errors="ignore"))]
     assert not found
+
+
+def test_published_results_are_what_their_digests_say():
+    folders = [ROOT / "book/results", *(ROOT / "book/results").glob("*/")]
+    assert len(folders) > 2
+    assert [fault for folder in folders for fault in files.faults(folder)] == []
