@@ -3,12 +3,14 @@ a length, then read from the cache.
 
 `states`: the pieces' states below the trained layers, (N, T, d) in half precision; `means`: the
 mean over a text's pieces after the last layer and after the fourth last, side by side, (N, 2 d):
-the former tells how alike two texts are, the latter is better to classify by. The cache's part "encoder" holds files of
-up to `CHUNK` texts each, keyed by a digest of the text, in a folder for each encoder's weights, the
-layer and the length; the files used longest ago are deleted when it is larger than `LIMIT`.
+the former tells how alike two texts are, the latter is better to classify by. The cache's part
+"encoder" holds files of up to `CHUNK` texts each, keyed by a digest of the text, in a folder for
+each encoder's weights, the layer and the length; the files used longest ago are deleted when it is
+larger than `LIMIT`.
 """
 
 import hashlib
+import io
 import logging
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -19,8 +21,9 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from mtlstudy.data._hub import atomic, cache
+from mtlstudy.data._hub import cache
 from mtlstudy.errors import InputError
+from mtlstudy.files import get, healed, put
 from mtlstudy.models import pretrained
 from mtlstudy.models.encoder import Encoder
 
@@ -81,23 +84,22 @@ def _stored(
                 out[i, : len(value)] = torch.from_numpy(value)
 
     for file in sorted(folder.glob("*.npz")):
-        try:
+        try:  # the keys first: the values are large
             with np.load(file) as stored:
-                if any(key.tobytes() in row for key in stored["keys"]):
-                    fill(stored["keys"], stored["values"])
-        except (zipfile.BadZipFile, OSError, ValueError, KeyError):  # cut short: made anew
-            file.unlink(missing_ok=True)
-        else:
+                needed = any(key.tobytes() in row for key in stored["keys"])
+        except (zipfile.BadZipFile, OSError, ValueError, KeyError):
+            needed = True  # `get` tells what is wrong
+        if needed and (held := healed(get, file)):
+            with np.load(io.BytesIO(held)) as stored:
+                fill(stored["keys"], stored["values"])
             file.touch()
     if row:
         missing = [texts[rows[0]] for rows in row.values()]
         for done, values in _computed(missing, encoder, layer, length):
             keys = np.frombuffer(b"".join(map(_key, done)), np.uint8).reshape(-1, 16)
-            with (
-                atomic(folder / f"{_key(keys.tobytes().hex()).hex()}.npz") as part,
-                part.open("wb") as f,
-            ):
-                np.savez(f, keys=keys, values=values)
+            memory = io.BytesIO()
+            np.savez(memory, keys=keys, values=values)
+            put(folder / f"{_key(keys.tobytes().hex()).hex()}.npz", memory.getvalue())
             fill(keys, values)
         _trim(cache("encoder"))
     return out
