@@ -57,7 +57,7 @@ class Texts(Examples):
 
 
 Parts = tuple[Texts, Texts, Texts]
-Encode = Callable[[Texts], Tensor]
+Encode = Callable[[Texts, Texts], Tensor]
 
 
 class Sentences(Data):
@@ -158,41 +158,40 @@ def together(members: Sequence[Sentences], seed: int) -> tuple[list[list[Split]]
     options, pools = members[0].options, [member.parts(seed) for member in members]
     training = [parts[0] for parts in pools]
     texts = list(chain.from_iterable([*one.first, *(one.second or [])] for one in training))
-    size = 0
-    if options.features != "cnn":
-        encode = _encoded(options, texts)
-    elif options.tokens in KINDS:
+    size, encode = 0, _encode(options, texts)
+    if options.features == "cnn" and options.tokens in KINDS:
         tokeniser = train(texts, options.tokens, options.size)
         size = len(tokeniser)
 
-        def encode(part: Texts) -> Tensor:
+        def encode(part: Texts, _: Texts) -> Tensor:
             return tokeniser.encode(part.first, options.length, part.second)
-    else:
-
-        def encode(part: Texts) -> Tensor:
-            return vectors(part.first, options.tokens, part.second)
 
     splits = [
-        [Split(encode(part), member.targets(part, parts[0])) for part in parts]
+        [Split(encode(part, parts[0]), member.targets(part, parts[0])) for part in parts]
         for member, parts in zip(members, pools, strict=True)
     ]
     return splits, size
 
 
-def _encoded(options: Any, training: Sequence[str]) -> Encode:
-    """What an encoder makes of a text or a pair, by `features`: vectors (N, d) or (N, 2, d), fitted
-    on the training texts; or states (N, T, d) or (N, 2 T, d)."""
+def _encode(options: Any, texts: Sequence[str]) -> Encode:
+    """What an encoder makes of texts or pairs, as a function of a part and its training part. By
+    `features`: one vector (N, d) a text or pair; vectors (N, d) fitted on the training texts, four
+    a pair, (N, 4, d); states (N, T, d), of a pair (N, 2 T, d)."""
     o = options
-    one: Callable[[Sequence[str]], Tensor]
+    if o.features == "cnn":
+        return lambda part, _: vectors(part.first, o.tokens, part.second)
     if o.features == "encoder":
-        one = partial(states, name=o.encoder, layers=o.layers, length=o.length)
-    else:
-        one = fixed(training, o.encoder, o.length)
+        each = partial(states, name=o.encoder, layers=o.layers, length=o.length)
+        return lambda part, _: torch.cat([each(x) for x in (part.first, part.second) if x], 1)
+    one = fixed(texts, o.encoder, o.length)
 
-    def encode(part: Texts) -> Tensor:
+    def compared(part: Texts) -> Tensor:
+        u, v = one(part.first), one(part.second or [])
+        return torch.stack([u, v, (u - v).abs(), u * v], 1)
+
+    def encode(part: Texts, train: Texts) -> Tensor:
         if part.second is None:
             return one(part.first)
-        both = torch.stack([one(part.first), one(part.second)], 1)
-        return both.flatten(1, 2) if o.features == "encoder" else both
+        return standardise(compared(part), compared(train))
 
     return encode

@@ -70,7 +70,10 @@ class GateMean(nn.Module):
 
 class Compare(nn.Module):
     """A head over two encoded texts u, v, as Sentence-BERT compares them (Reimers & Gurevych, EMNLP
-    2019, arXiv 1908.10084), with their product: u, v, |u − v|, u ∗ v; (N, 2, d) → (N, outputs)."""
+    2019, arXiv 1908.10084), with their product: u, v, |u − v|, u ∗ v → outputs.
+
+    (N, 2, d) → (N, outputs); (N, 4, d) where the four were made before the trunk.
+    """
 
     def __init__(self, width: int, outputs: int) -> None:
         super().__init__()
@@ -78,8 +81,10 @@ class Compare(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """As the class says."""
-        u, v = z.unbind(1)
-        out: Tensor = self.linear(torch.cat([u, v, (u - v).abs(), u * v], -1))
+        if z.shape[1] == 2:
+            u, v = z.unbind(1)
+            z = torch.stack([u, v, (u - v).abs(), u * v], 1)
+        out: Tensor = self.linear(z.flatten(1))
         return out
 
 
