@@ -19,6 +19,7 @@ What compares runs is in `mtlstudy.study`, which needs pandas and matplotlib; no
 """
 
 from mtlstudy import data, weighting
+from mtlstudy.api import Balancer, backward, restructure, share, torchjd_weighting
 from mtlstudy.errors import InputError
 from mtlstudy.models import sharing
 from mtlstudy.nash import BargainingSolution, Status, nash_weights
@@ -26,13 +27,18 @@ from mtlstudy.training.config import RunConfig
 from mtlstudy.training.loop import fit
 
 __all__ = [
+    "Balancer",
     "BargainingSolution",
     "InputError",
     "RunConfig",
     "Status",
+    "backward",
     "data",
     "fit",
     "nash_weights",
+    "restructure",
+    "share",
     "sharing",
+    "torchjd_weighting",
     "weighting",
 ]

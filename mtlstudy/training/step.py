@@ -24,7 +24,7 @@ from mtlstudy.gradients import (
     separate,
     task_gradients,
 )
-from mtlstudy.models.sharing._dynamic import mean
+from mtlstudy.models.sharing._dynamic import carry
 from mtlstudy.models.sharing.base import Sharing
 from mtlstudy.nash import Status
 from mtlstudy.weighting.base import Weighting, Weights
@@ -100,14 +100,7 @@ class Step:
         origins = self.model.restructure(self.calls, steps, result.gramians)
         if origins is None:
             return
-        states = self.optimiser.state
-        means: dict[Tensor, Any] = {
-            p: {name: mean([states[q][name] for q in old]) for name in states[old[0]]}
-            for p, old in origins.items()
-        }
-        for p in self.optimiser.param_groups[0]["params"]:
-            states.pop(p, None)
-        states.update(means)
+        carry(self.optimiser, origins, list(self.model.parameters()))
         self.renew()
 
     def renew(self) -> None:

@@ -145,6 +145,22 @@ def mean(tensors: Sequence[Tensor]) -> Tensor:
     return torch.empty_like(first).copy_(torch.stack(list(tensors)).mean(0))  # in its layout
 
 
+def carry(
+    optimiser: torch.optim.Optimizer, origins: Origins, parameters: list[nn.Parameter]
+) -> None:
+    """Train these parameters from now on, in the optimiser's first group; the moments of a new one
+    are the means of those that it stems from, as the parameter is itself."""
+    states, group = optimiser.state, optimiser.param_groups[0]
+    means: dict[Tensor, Any] = {
+        p: {name: mean([states[q][name] for q in old]) for name in states[old[0]]}
+        for p, old in origins.items()
+    }
+    for p in group["params"]:
+        states.pop(p, None)
+    states.update(means)
+    group["params"] = parameters
+
+
 def trunk_passes(
     decisions: Iterable[Mapping[str, Any]], tasks: int, steps: int, *, exact: bool
 ) -> tuple[float, float]:
