@@ -16,7 +16,10 @@ from functools import partial
 from typing import Literal
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
+
+from mtlstudy.errors import InputError, real
 
 Mode = Literal["sequential", "batched", "chunked"]
 WORKSPACE = {"cpu": 1 << 19, "cuda": 1 << 24}
@@ -64,8 +67,10 @@ def task_gradients(
     z, to_z: K representations and ∂L_t/∂z_t. mode: "batched" differentiates all K at once and
     "chunked" `chunk` of them, which needs one common z; otherwise it is one after another.
     keep_graph: whether the graph is used again later. out: where J is written; large memory that
-    is reused is cheaper than memory allocated anew at every step.
+    is reused is cheaper than memory allocated anew at every step. Raises `InputError` for a frozen
+    parameter.
     """
+    _trainable(shared)
     K, one_by_one = len(z), mode == "sequential" or any(rep is not z[0] for rep in z)
     size = 1 if one_by_one else K if mode == "batched" else chunk
     J = shared[0].new_empty(K, sum(p.numel() for p in shared)) if out is None else out
@@ -85,6 +90,14 @@ def task_gradients(
     return J
 
 
+def _trainable(shared: Sequence[Tensor]) -> None:
+    """Refuse a parameter that nothing can be differentiated by."""
+    for n, p in enumerate(shared):
+        if not p.requires_grad:
+            which = f"shared[{n}] of shape {tuple(p.shape)}"
+            raise InputError(f"{which} is frozen (requires_grad = False); allowed: trained ones")
+
+
 def direction(
     z: Sequence[Tensor],
     vectors: Sequence[Tensor],
@@ -93,14 +106,16 @@ def direction(
 ) -> Tensor:
     """Σ_t (∂z_t/∂θ)ᵀ v_t (P,) in one backward pass, for weights that are known beforehand.
 
-    z, vectors: K each, of one shape; out: where it is written.
+    z, vectors: K each, of one shape; out: where it is written. Raises `InputError` for a frozen
+    parameter.
     """
+    _trainable(shared)
     grads = torch.autograd.grad(list(z), shared, list(vectors), materialize_grads=True)
     return torch.cat([g.reshape(-1) for g in grads], out=out)
 
 
 def gramian(
-    J: Tensor, sizes: Sequence[int] | None = None, workspace: Tensor | None = None
+    J: Tensor | ArrayLike, sizes: Sequence[int] | None = None, workspace: Tensor | None = None
 ) -> Tensor:
     """M (B, K, K) in float64: a Gramian a block of `sizes` columns, or one (1, K, K) for J (K, P).
 
@@ -109,7 +124,10 @@ def gramian(
     >>> gramian(torch.tensor([[3.0, 4.0], [0.0, 1.0]])).tolist()
     [[[25.0, 4.0], [4.0, 1.0]]]
     """
+    J = real("J", J, 2)
     K = len(J)
+    if sizes is not None and sum(sizes) != J.shape[1]:
+        raise InputError(f"sizes = {list(sizes)} add up to {sum(sizes)}; allowed: {J.shape[1]}")
     blocks = [J] if sizes is None else J.split(list(sizes), 1)
     M = torch.zeros(len(blocks), K, K, dtype=torch.float64, device=J.device)
     # NumPy computes one triangle of a product x xᵀ; for few tasks torch is faster
@@ -137,19 +155,21 @@ def clip_(d: Tensor, max_norm: float | None) -> Tensor:
     return d.mul_(max_norm / torch.linalg.vector_norm(d).clamp_min(max_norm))
 
 
-def cosines(M: Tensor) -> Tensor:
+def cosines(M: Tensor | ArrayLike) -> Tensor:
     """Cosines of the task gradients (..., K, K) from their Gramian; 0 where one has no gradient."""
+    M = real("M", M, 2)
     norm = M.diagonal(dim1=-2, dim2=-1).clamp_min(0).sqrt()
     scale = norm[..., :, None] * norm[..., None, :]
     return torch.where(scale > 0, M / scale.clamp_min(torch.finfo(M.dtype).tiny), 0.0)
 
 
-def conflict(M: Tensor) -> dict[str, float]:
+def conflict(M: Tensor | ArrayLike) -> dict[str, float]:
     """Conflict of one Gramian (K, K): mean pairwise cosine, share of pairs with a negative one,
     ratio of the largest to the smallest gradient norm (inf where a task has no gradient).
 
     One task: 1, 0, 1.
     """
+    M = real("M", M, 2)
     K = M.shape[-1]
     pairs = cosines(M)[torch.triu(torch.ones(K, K, dtype=torch.bool, device=M.device), 1)]
     norm = M.diagonal().clamp_min(0).sqrt()

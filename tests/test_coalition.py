@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtlstudy.errors import InputError
-from mtlstudy.nash import nash_weights
+from mtlstudy.nash import coalition, nash_weights
 from mtlstudy.nash.coalition import (
     EXACT,
     agglomerative,
@@ -204,3 +204,39 @@ def test_a_task_of_mere_noise_stands_alone():
     D = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
     C = split_half_cosines(D, torch.tensor([[1.0, 0.0], [0.0, -1.0], [1.0, 0.0]]))
     assert C[1].tolist() == [0, 1, 0] and best_partition(C).coalitions == [(0, 2), (1,)]
+
+
+@pytest.mark.parametrize("form", ["numpy", "list", "float32", "bfloat16", "int64"])
+def test_every_form_of_real_numbers_has_its_partition(form):
+    M = torch.tensor([[4.0, 2, -1], [2, 4, 0], [-1, 0, 2]], dtype=torch.float64)
+    given = {
+        "numpy": M.numpy(),
+        "list": M.tolist(),
+        "float32": M.float(),
+        "bfloat16": M.bfloat16(),
+        "int64": M.long(),
+    }[form]
+    assert coalition.best_partition(given) == coalition.best_partition(M)
+    assert coalition.agglomerative(given) == coalition.agglomerative(M)
+    assert coalition.best_partition([[2]]).coalitions == [(0,)]
+    halves = coalition.split_half_cosines(given, given)
+    assert torch.allclose(halves, coalition.split_half_cosines(M, M), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: coalition.values(torch.ones(2, 3), [(0,)]), r"gramian has shape \(2, 3\)"),
+        (lambda: coalition.values(torch.eye(2)[None], [(0,)]), r"gramian has shape \(1, 2, 2\)"),
+        (lambda: coalition.best_partition("ab"), "gramian is of dtype"),
+        (lambda: coalition.values(torch.eye(2), [(0, 2)]), r"coalition \[0, 2\].*0 to 1"),
+        (lambda: coalition.values(torch.eye(2), [(1, 1)]), r"coalition \[1, 1\].*different"),
+        (lambda: coalition.values(torch.eye(2), [()]), r"coalition \[\]"),
+        (lambda: coalition.values(torch.eye(2), [(-1,)]), r"coalition \[-1\]"),
+        (lambda: coalition.split_half_cosines([[1, 2]], [[1, 2, 3]]), r"\(1, 2\) and \(1, 3\)"),
+    ],
+)
+def test_what_is_no_game_is_refused_in_one_line(call, said):
+    with pytest.raises(InputError, match=said) as refused:
+        call()
+    assert "\n" not in str(refused.value)

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from mtlstudy.errors import InputError
 from mtlstudy.gradients import (
     conflict,
     cosines,
@@ -112,3 +113,46 @@ def test_conflict_measures():
     assert cosines(torch.zeros(2, 2, dtype=torch.float64)).tolist() == [[0.0, 0.0], [0.0, 0.0]]
     alone = conflict(torch.ones(1, 1, dtype=torch.float64))
     assert alone == {"cosine": 1.0, "conflict": 0.0, "magnitude_ratio": 1.0}
+
+
+@pytest.mark.parametrize("form", ["numpy", "list", "float32", "bfloat16", "int64"])
+def test_every_form_of_real_numbers_has_its_gramian_and_conflict(form):
+    J = torch.tensor([[3.0, 4, 0], [0, 1, -2]], dtype=torch.float64)
+    given = {
+        "numpy": J.numpy(),
+        "list": J.tolist(),
+        "float32": J.float(),
+        "bfloat16": J.bfloat16(),
+        "int64": J.long(),
+    }[form]
+    M = gramian(given)
+    assert M.dtype == torch.float64 and M.tolist() == [[[25.0, 4.0], [4.0, 5.0]]]
+    assert gramian(given, [1, 2]).tolist() == [[[9.0, 0], [0, 0]], [[16.0, 4], [4, 5]]]
+    K = {"numpy": M[0].numpy(), "list": M[0].tolist(), "int64": M[0].long()}.get(form, M[0])
+    assert conflict(K)["cosine"] == pytest.approx(4 / 125**0.5)
+    assert conflict([[4]]) == {"cosine": 1.0, "conflict": 0.0, "magnitude_ratio": 1.0}
+
+
+def test_what_cannot_be_differentiated_or_added_up_is_refused_in_one_line(problem):
+    trunk, _, x, losses = problem
+    next(trunk.parameters()).requires_grad_(False)
+    z, theta = trunk(x), list(trunk.parameters())
+    read = separate([z] * 3)
+    to_z, _ = representation_gradients(losses(read), read, [[]] * 3)
+    for call in (task_gradients, direction):
+        with pytest.raises(InputError, match=r"shared\[0\] of shape \(7, 5\) is frozen"):
+            call([z] * 3, to_z, theta)
+    assert task_gradients([z] * 3, to_z, theta[1:]).shape[0] == 3
+    with pytest.raises(InputError, match=r"sizes = \[1, 1\] add up to 2; allowed: 3"):
+        gramian(torch.ones(2, 3), [1, 1])
+    with pytest.raises(InputError, match=r"J has shape \(3,\)"):
+        gramian(torch.ones(3))
+
+
+def test_a_parameter_of_two_heads_has_a_gradient_of_each():
+    h, z = nn.Linear(2, 1, bias=False), torch.ones(3, 2, requires_grad=True)
+    read = separate([z, z])
+    losses = [h(read[0]).sum(), 5 * h(read[1]).sum()]
+    to_z, own = representation_gradients(losses, read, [[h.weight], [h.weight]])
+    assert own[0][0].tolist() == [[3.0, 3.0]] and own[1][0].tolist() == [[15.0, 15.0]]
+    assert torch.allclose(to_z[1], 5 * to_z[0])

@@ -300,3 +300,89 @@ def test_input_is_left_as_it_was_and_nothing_is_differentiated():
     before = M.detach().clone()
     assert not nash_weights(M).weights.requires_grad
     assert torch.equal(M.detach(), before)
+
+
+FORMS = {  # the same Gramian, exactly, in the forms that people hold one in
+    "float64": lambda M: M,
+    "float32": lambda M: M.float(),
+    "float16": lambda M: M.half(),
+    "bfloat16": lambda M: M.bfloat16(),
+    "int64": lambda M: M.long(),
+    "uint8": lambda M: M.byte(),
+    "numpy": lambda M: M.numpy(),
+    "numpy int32": lambda M: M.numpy().astype("int32"),
+    "numpy turned": lambda M: M.numpy()[::-1, ::-1][::-1, ::-1],
+    "list": lambda M: M.tolist(),
+    "list of tensors": lambda M: [*M],
+    "differentiable": lambda M: M.clone().requires_grad_(),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("K", [1, 3])
+def test_every_form_of_real_numbers_is_solved(form, K):
+    M = torch.tensor([[16.0, 4, 8], [4, 9, 2], [8, 2, 25]], dtype=torch.float64)[:K, :K]
+    w, start = torch.tensor([1.0, 2, 4])[:K], torch.tensor([0.25, 0.5, 0.125])[:K]
+    exact = nash_weights(M, w.double())
+    plain = {
+        "list of tensors": torch.Tensor.tolist,
+        "numpy turned": lambda x: x.numpy()[::-1][::-1],
+    }
+    given = plain.get(form, FORMS[form])
+    guess = start if "int" in form else given(start.double())
+    found = nash_weights(FORMS[form](M), given(w.double()), start=guess)
+    assert bool(found.solved) and found.weights.dtype == torch.float64
+    torch.testing.assert_close(found.weights, exact.weights, rtol=1e-12, atol=0)
+
+
+@given(seeds, st.integers(1, 30), st.sampled_from([torch.bfloat16, torch.float16]))
+def test_gramians_rounded_to_half_a_word_are_solved_as_they_are(seed, K, dtype):
+    J = normal(seed, K, 2 * K + 3)
+    M = (J @ J.T).to(dtype)
+    solution = nash_weights(M, start=uniform(seed, 0.1, 1, K).to(dtype))
+    assert_solved(M.double(), solution)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"gramian": "matrix"}, "gramian is of dtype .*str.*real numbers"),
+        ({"gramian": [[1, 2], [3]]}, "gramian is no table"),
+        ({"gramian": None}, "gramian is no table"),
+        ({"gramian": torch.eye(2, dtype=torch.complex64)}, "gramian is of torch.complex64"),
+        ({"gramian": torch.eye(2).bool()}, "gramian is of torch.bool"),
+        ({"gramian": [[True]]}, "gramian is of dtype bool"),
+        ({"gramian": torch.eye(2).to_sparse()}, "gramian is of torch.sparse_coo"),
+        ({"gramian": 3.0}, r"gramian has shape \(\); allowed: \(..., K, K\)"),
+        ({"gramian": torch.eye(2), "power": "equal"}, "power is of dtype"),
+        ({"gramian": torch.eye(2), "power": 1.0}, r"power has shape \(\)"),
+        ({"gramian": torch.eye(2), "power": torch.ones(3, 2)}, r"power has shape \(3, 2\)"),
+        ({"gramian": torch.eye(2), "start": torch.ones(3)}, r"start has shape \(3,\).*K = 2"),
+        ({"gramian": torch.ones(4, 2, 2), "start": torch.ones(3, 2)}, r"start.*\(4, 2\) or \(K,\)"),
+        ({"gramian": torch.eye(2), "alpha": "nash"}, "alpha = 'nash': allowed: a finite"),
+        ({"gramian": torch.eye(2), "alpha": math.inf}, "alpha = inf"),
+        ({"gramian": torch.eye(2), "tolerance": -1e-3}, "tolerance = -0.001"),
+        ({"gramian": torch.eye(2), "tolerance": math.nan}, "tolerance = nan"),
+    ],
+)
+def test_what_is_no_game_is_refused_in_one_line(arguments, said):
+    with pytest.raises(InputError, match=said) as refused:
+        nash_weights(**arguments)
+    assert "\n" not in str(refused.value)
+
+
+def test_the_residual_reached_is_said_and_a_caller_may_ask_for_less():
+    """Two gradients at an angle of π − 1e-6: 1 + cos is known to four digits."""
+    g, other = normal(0, 9), 1e-6 * normal(1, 9)
+    J = torch.stack([g, 3 * (other - g)])
+    M = torch.stack([torch.eye(2, dtype=torch.float64), J @ J.T])
+    solution = nash_weights(M)
+    assert solution.solved.all() and 1e-8 < float(solution.residual[1]) < 1e-2
+    assert f"residual at most {float(solution.residual[1]):.1g}" in solution.describe()
+    strict = nash_weights(M, tolerance=1e-8)
+    assert strict.status.tolist() == [Status.SOLVED, Status.MAX_ITERATIONS]
+    assert bool(strict.weights[1].isnan().all()) and strict.residual[1] == solution.residual[1]
+    assert torch.equal(strict.weights[0], solution.weights[0])
+    loose = nash_weights(M, tolerance=1.0)
+    assert torch.equal(loose.weights, solution.weights) and loose.solved.all()
+    assert "residual" not in nash_weights(torch.zeros(2, 2)).describe()

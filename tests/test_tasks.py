@@ -80,3 +80,14 @@ def test_auc_is_scikit_learns():
         positive, score = rng.random(50) < 0.3, rng.integers(0, 6, 50).astype(float)  # with ties
         assert auc(score, positive) == pytest.approx(roc_auc_score(positive, score))
     assert math.isnan(auc(np.ones(3), np.ones(3, dtype=bool)))
+
+
+@pytest.mark.parametrize("kind", ["multiclass", "binary", "regression"])
+def test_whole_labels_of_any_width_have_the_same_loss_and_metric(kind):
+    task = Task("a", kind, 3 if kind == "multiclass" else 1)
+    output = torch.randn(12, task.outputs, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(12) % (3 if kind == "multiclass" else 2)
+    usual = labels if kind == "multiclass" else labels.float()
+    for dtype in (torch.uint8, torch.int32, torch.int64):
+        assert float(task.loss(output, labels.to(dtype))) == float(task.loss(output, usual))
+        assert task.measure(output, labels.to(dtype)) == task.measure(output, usual)

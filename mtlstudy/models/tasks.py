@@ -74,10 +74,11 @@ class Task:
         mask = self.mask(target)
         n = mask.sum().clamp_min(1)
         if self.kind == "multiclass":
-            flat, labels = output.flatten(0, -2), target.flatten()
+            flat, labels = output.flatten(0, -2), target.flatten().long()
             return F.cross_entropy(flat, labels, reduction="sum") / n
         # no examples are picked out: that would wait for the device
         y, output = target.nan_to_num(), output.squeeze(-1)
+        y = y if y.is_floating_point() else y.to(output.dtype)
         if self.kind == "binary":
             each = F.binary_cross_entropy_with_logits(output, y, reduction="none")
         else:

@@ -25,9 +25,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
-from mtlstudy.errors import InputError
+from mtlstudy.errors import InputError, real
 from mtlstudy.nash.newton import nash_weights
 from mtlstudy.nash.solution import Status
 
@@ -49,16 +50,22 @@ class Partition(NamedTuple):
     values: list[float]
 
 
-def values(gramian: Tensor, coalitions: Iterable[Sequence[int]]) -> list[float]:
+def values(gramian: Tensor | ArrayLike, coalitions: Iterable[Sequence[int]]) -> list[float]:
     """v of every coalition, −inf where its members' wishes are Pareto-stationary.
 
     gramian (K, K): of the wishes, whose lengths drop out, or their cosines. Coalitions of one size
-    are solved in one batch. Raises `InputError` where it is no Gramian or a task has no wish.
+    are solved in one batch. Raises `InputError` where it is no Gramian, a task has no wish, or a
+    coalition is not one of different tasks.
 
     >>> values(torch.tensor([[1.0, 0.5], [0.5, 1.0]]), [(0,), (0, 1)])
     [0.0, 0.4054651081081644]
     """
-    M, listed = gramian.double(), [list(c) for c in coalitions]
+    M, listed = _square(gramian), [list(c) for c in coalitions]
+    tasks = {*range(len(M))}
+    for coalition in listed:
+        if not coalition or len({*coalition} & tasks) < len(coalition):
+            allowed = f"different tasks of 0 to {len(M) - 1}"
+            raise InputError(f"coalition {coalition}: allowed: {allowed}")
     v = [0.0] * len(listed)
     for size in sorted({len(c) for c in listed}):
         at = [i for i, c in enumerate(listed) if len(c) == size]
@@ -74,17 +81,17 @@ def values(gramian: Tensor, coalitions: Iterable[Sequence[int]]) -> list[float]:
     return v
 
 
-def best_partition(gramian: Tensor) -> Partition:
+def best_partition(gramian: Tensor | ArrayLike) -> Partition:
     """The partition with the greatest Σ v: exact to `EXACT` tasks, agglomerative beyond.
 
     gramian (K, K) as for `values`. Of equal partitions the one with more coalitions.
     """
-    return exact(gramian) if len(gramian) <= EXACT else agglomerative(gramian)
+    return exact(gramian) if len(_square(gramian)) <= EXACT else agglomerative(gramian)
 
 
-def exact(gramian: Tensor) -> Partition:
+def exact(gramian: Tensor | ArrayLike) -> Partition:
     """The best of all partitions: 2^K − 1 games, then `best_of`."""
-    K = len(gramian)
+    K = len(gramian := _square(gramian))
     subsets = [c for size in range(1, K + 1) for c in combinations(range(K), size)]
     return best_of(dict(zip(subsets, values(gramian, subsets), strict=True)))
 
@@ -120,10 +127,10 @@ def best_of(value: Mapping[Coalition, float], most: int = 0) -> Partition:
     return Partition(found, [value[c] for c in found])
 
 
-def agglomerative(gramian: Tensor) -> Partition:
+def agglomerative(gramian: Tensor | ArrayLike) -> Partition:
     """From tasks by themselves, the two coalitions merge that gain most by it, as long as any do.
     O(K²) games at first, then O(K) a merge."""
-    K = len(gramian)
+    K = len(gramian := _square(gramian))
     found: list[Coalition] = [(t,) for t in range(K)]
     value = dict(zip(found, values(gramian, found), strict=True))
     while True:
@@ -139,6 +146,14 @@ def agglomerative(gramian: Tensor) -> Partition:
             return Partition(found, [value[c] for c in found])
         i = gains.index(max(gains))
         found = sorted([c for c in found if c not in pairs[i]] + [unions[i]])
+
+
+def _square(gramian: Tensor | ArrayLike) -> Tensor:
+    """A matrix (K, K) in float64."""
+    M = real("gramian", gramian).double()
+    if M.ndim != 2 or M.shape[0] != M.shape[1] or not len(M):
+        raise InputError(f"gramian has shape {tuple(M.shape)}; allowed: (K, K), K ≥ 1")
+    return M
 
 
 def _units(value: float, K: int) -> int:
@@ -157,7 +172,7 @@ def _submasks(mask: int) -> np.ndarray:
     return subsets
 
 
-def split_half_cosines(D1: Tensor, D2: Tensor) -> Tensor:
+def split_half_cosines(D1: Tensor | ArrayLike, D2: Tensor | ArrayLike) -> Tensor:
     """Cosines (K, K) of K noisy displacements, without the bias of their noise.
 
     D1, D2 (K, P): the displacements in two halves of a stretch, whose noise is independent. With
@@ -167,7 +182,10 @@ def split_half_cosines(D1: Tensor, D2: Tensor) -> Tensor:
     >>> split_half_cosines(torch.eye(2), torch.eye(2)).tolist()
     [[1.0, 0.0], [0.0, 1.0]]
     """
-    D1, D2 = D1.double(), D2.double()
+    D1, D2 = real("D1", D1, 2).double(), real("D2", D2, 2).double()
+    if D1.shape != D2.shape or D1.ndim != 2:
+        shapes = f"{tuple(D1.shape)} and {tuple(D2.shape)}"
+        raise InputError(f"D1, D2 have shapes {shapes}; allowed: (K, P) both")
     X = D1 @ D2.mT  # (K, K)
     X = (X + X.mT) / 2
     scale = X.diagonal().clamp_min(0).sqrt()

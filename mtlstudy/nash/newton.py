@@ -30,9 +30,10 @@ from importlib.util import find_spec
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
-from mtlstudy.errors import InputError
+from mtlstudy.errors import InputError, real
 from mtlstudy.nash.solution import EPS, TINY, BargainingSolution, Status
 
 ACCELERATOR_STEPS = 24
@@ -41,44 +42,63 @@ stress set needs up to 15)."""
 
 
 def nash_weights(
-    gramian: Tensor,
-    power: Tensor | None = None,
+    gramian: Tensor | ArrayLike,
+    power: Tensor | ArrayLike | None = None,
     *,
     alpha: float = 1.0,
-    start: Tensor | None = None,
+    start: Tensor | ArrayLike | None = None,
     max_iterations: int = 100,
+    tolerance: float | None = None,
 ) -> BargainingSolution:
     """Solve M a = w a^(−1/α) for every matrix of a batch.
 
     Args:
-        gramian: M (..., K, K), symmetric positive semidefinite, any float type, any device; solved
-            in float64.
+        gramian: M (..., K, K), symmetric positive semidefinite, of any real type, on any device, an
+            array or nested lists; solved in float64.
         power: w (..., K) or (K,), positive bargaining powers; 1 each if not given.
         alpha: fairness α > 0; 1 is Nash.
         start: a (..., K), a warm start such as the last solution; used where it is positive, finite
             and better than the cold one.
         max_iterations: Newton steps at most.
+        tolerance: the largest residual that may be called SOLVED; what is beyond is MAX_ITERATIONS
+            and keeps its residual. If not given, what rounding allows (see `Status`), which is much
+            where gradients nearly oppose: 10 · eps · cond(C).
 
     Raises:
-        InputError: wrong shape, a power that is not positive, α ≤ 0.
+        InputError: numbers that are not real, a wrong shape, a power that is not positive, α or a
+            tolerance that is not positive and finite.
 
     >>> solution = nash_weights(torch.tensor([[4.0, 0.0], [0.0, 1.0]]))
     >>> solution.weights.tolist(), solution.status.item()
     ([0.5, 1.0], 0)
     """
+    gramian = real("gramian", gramian)
     shape = gramian.shape[:-1]
     if gramian.ndim < 2 or shape[-1] != gramian.shape[-1] or shape[-1] == 0:
         raise InputError(f"gramian has shape {tuple(gramian.shape)}; allowed: (..., K, K), K ≥ 1")
-    if not alpha > 0:
-        raise InputError(f"alpha = {alpha}: must be > 0 (1 is Nash)")
-    if power is not None and power.shape[-1:] != shape[-1:]:
-        allowed = f"(..., K), K = {shape[-1]}"
-        raise InputError(f"power has shape {tuple(power.shape)}; allowed: {allowed}")
+    for name, number in (("alpha", alpha), ("tolerance", tolerance)):
+        if number is not None and not (isinstance(number, (int, float)) and 0 < number < np.inf):
+            raise InputError(f"{name} = {number!r}: allowed: a finite number > 0")
+    power, start = (
+        None if x is None else _fitting(name, real(name, x), shape)
+        for name, x in (("power", power), ("start", start))
+    )
     # powers on an accelerator are taken as they are: looking at them would wait for it
     if power is not None and power.device.type == "cpu" and not bool(_positive(power).all()):
         raise InputError(f"power = {power.tolist()}: allowed are positive, finite numbers")
     solve = (_compiled() if gramian.device.type == "cpu" else None) or _solve
-    return solve(gramian, power, 1.0 / alpha, start, max_iterations)
+    solution = solve(gramian, power, 1.0 / alpha, start, max_iterations)
+    return solution if tolerance is None else solution.within(tolerance)
+
+
+def _fitting(name: str, x: Tensor, shape: torch.Size) -> Tensor:
+    """x where it is one of a game or one for each of those of `shape` (..., K)."""
+    ends = zip(reversed(x.shape), reversed(shape), strict=False)
+    fits = x.shape[-1:] == shape[-1:] and x.ndim <= len(shape)
+    if not fits or any(n not in (1, m) for n, m in ends):
+        allowed = f"{tuple(shape)} or (K,), K = {shape[-1]}"
+        raise InputError(f"{name} has shape {tuple(x.shape)}; allowed: {allowed}")
+    return x
 
 
 def _positive(x: Tensor) -> Tensor:

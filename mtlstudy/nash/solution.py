@@ -1,6 +1,6 @@
 """The solution of a bargaining problem: weights, and the named status of every case."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 import torch
@@ -13,7 +13,8 @@ class Status(IntEnum):
     """How a bargaining problem ended. Weights other than those of SOLVED are NaN."""
 
     SOLVED = 0
-    """M a = w / a holds up to rounding: residual ≤ max(1e-10, 10 · eps · cond(C))."""
+    """M a = w / a holds up to rounding: residual ≤ max(1e-10, 10 · eps · cond(C)), C the cosines.
+    The residual reached is in the solution; `nash_weights(tolerance=…)` asks for less."""
     PARETO_STATIONARY = 1
     """No solution: some y ≥ 0, y ≠ 0 has M y = 0 up to rounding; no direction helps every task."""
     ZERO_GRADIENT = 2
@@ -21,7 +22,8 @@ class Status(IntEnum):
     NON_FINITE = 3
     """The Gramian holds NaN or infinity."""
     MAX_ITERATIONS = 4
-    """Newton's method did not reach its stopping test."""
+    """Newton's method did not reach its stopping test, or the residual is above the caller's
+    tolerance."""
     INDEFINITE = 5
     """The matrix is no Gramian: a clearly negative eigenvalue or a negative diagonal entry."""
 
@@ -42,9 +44,19 @@ class BargainingSolution:
         """(...) bool: where the weights may be used."""
         return self.status == Status.SOLVED
 
+    def within(self, tolerance: float) -> "BargainingSolution":
+        """The same, where a residual above the tolerance is not SOLVED but MAX_ITERATIONS."""
+        missed = self.solved & ~(self.residual <= tolerance)
+        weights = torch.where(missed[..., None], torch.nan, self.weights)
+        status = torch.where(missed, int(Status.MAX_ITERATIONS), self.status)
+        return replace(self, weights=weights, status=status)
+
     def describe(self) -> str:
-        """One line for a person: statuses and how many, tasks without gradient by index."""
+        """One line for a person: statuses and how many, the largest residual reached, tasks without
+        gradient by index."""
         counts = {s.name: int((self.status == s).sum()) for s in Status}
         line = ", ".join(f"{name} {n}" for name, n in counts.items() if n)
         zero = sorted(set(torch.nonzero(self.zero)[..., -1].tolist()))
+        reached = self.residual[torch.isfinite(self.residual)]
+        line += f", residual at most {float(reached.max()):.1g}" if len(reached) else ""
         return line + (f" (no gradient: task {', '.join(map(str, zero))})" if zero else "")
