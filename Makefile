@@ -19,7 +19,7 @@ help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
 
 .venv/installed: requirements.lock pyproject.toml
-	$(PYTHON) -m venv .venv
+	"$(PYTHON)" -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
@@ -54,7 +54,7 @@ serve: book ## serve the book on http://localhost:8000
 	$(BIN)/python -m http.server 8000 --bind 127.0.0.1 --directory _build/html
 
 lock: ## write requirements.lock anew from pyproject.toml's ranges
-	rm -rf _build/lock && $(PYTHON) -m venv _build/lock
+	rm -rf _build/lock && "$(PYTHON)" -m venv _build/lock
 	_build/lock/bin/python -m pip install --quiet torch==2.13.0
 	_build/lock/bin/python -m pip install --quiet '.[study,test]'
 	@{ echo '# Written by `make lock` from the ranges in pyproject.toml. torch comes without its CUDA packages: pip adds them where it needs them.'; \

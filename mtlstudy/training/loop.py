@@ -52,6 +52,8 @@ def fit(config: RunConfig, progress: bool = True) -> Run:
 
         return fit_together(config, progress)
     path = store.root() / config.run_id
+    if (path / "DONE").exists() and store.fault(path) is None:
+        return store.Run(path, store.read(path))  # a folder that is only read needs no lock
     with files.locked(path):
         run = files.healed(store.load_run, path)
         if run is None:

@@ -8,8 +8,11 @@ import logging
 import math
 import os
 import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from functools import cache
+from threading import Thread
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -216,8 +219,9 @@ def _at_once(configs: Sequence[RunConfig], jobs: int) -> Iterator[Run]:
     if not configs:
         return
     from joblib import Parallel, delayed
+    from joblib.externals.loky import get_reusable_executor
 
-    call, folder, environment = delayed(_fit_in_worker), os.getcwd(), dict(os.environ)
+    call, here = delayed(_fit_in_worker), (os.getcwd(), dict(os.environ), os.getpid())
     pool = Parallel(
         min(jobs, len(configs)),
         "loky",
@@ -226,7 +230,10 @@ def _at_once(configs: Sequence[RunConfig], jobs: int) -> Iterator[Run]:
         return_as="generator_unordered",
     )
     try:
-        yield from pool(call(config, folder, environment) for config in configs)
+        yield from pool(call(config, *here) for config in configs)
+    except KeyboardInterrupt:
+        get_reusable_executor().shutdown(kill_workers=True)
+        raise
     except BrokenProcessPool as error:
         signals = re.findall(r"\w+\(-?\d+\)", str(error))  # such as SIGKILL(-9)
         if not signals:
@@ -236,9 +243,22 @@ def _at_once(configs: Sequence[RunConfig], jobs: int) -> Iterator[Run]:
         raise InputError(f"jobs = {jobs}: {reason}; {again}") from error
 
 
-def _fit_in_worker(config: RunConfig, folder: str, environment: dict[str, str]) -> Run:
+def _fit_in_worker(config: RunConfig, folder: str, environment: dict[str, str], parent: int) -> Run:
     """Train in a worker, which may have been started for another folder and environment."""
+    _end_with(parent)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
     return fit(config, progress=False)
+
+
+@cache
+def _end_with(parent: int) -> None:
+    """End this worker when the process that it works for is no more, killed as it may be."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()

@@ -4,8 +4,12 @@ same bits as one after the other."""
 import math
 import os
 import signal
+import subprocess
 import sys
+import time
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -225,3 +229,39 @@ def test_several_runs_at_once(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(tune, "_fit_in_worker", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
     with pytest.raises(InputError, match=r"jobs = 2.*SIGKILL"):
         train(reported(config, {}, [5, 6]), progress=False, jobs=2)
+
+
+def working(store):
+    """The processes that train in a store of this name."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if f"MTLSTUDY_RUNS={store}\0".encode() in (folder / "environ").read_bytes():
+                yield folder.name
+
+
+def until(is_so, seconds=60):
+    """Wait until it is so; fail where it takes too long."""
+    end = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="no /proc to look into")
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM", "SIGINT"])
+def test_a_killed_command_leaves_no_worker_behind(name, tmp_path):
+    runs = tmp_path / "runs"
+    fields = ("lr=0.01", "steps=100000", "evaluations=100000")
+    command = [sys.executable, "-m", "mtlstudy.cli", "run", "--data", "synthetic", "--jobs", "2"]
+    command += ["--seeds", "0-1", *(word for field in fields for word in ("--set", field))]
+    how = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    study = subprocess.Popen(command, env={**os.environ, "MTLSTUDY_RUNS": str(runs)}, **how)
+    until(lambda: len([*runs.glob("*/checkpoint.pt")]) == 2)
+    study.send_signal(signal.Signals[name])
+    until(lambda: not [*working(runs)])
+    said = study.communicate(timeout=60)[0]
+    assert "Traceback" not in said
+    if name != "SIGKILL":
+        assert "stopped; the same command goes on" in said
+        assert study.returncode == 128 + signal.Signals[name]
