@@ -56,14 +56,14 @@ def start(said: Path) -> int:
         os._exit(code)
 
 
-def wrong(ended: int, name: int, said: str) -> str:
+def wrong(process: int, ended: int, name: int, said: str) -> str:
     """What is wrong with how a killed study ended, "" where nothing is."""
     if os.WIFSIGNALED(ended) and os.WTERMSIG(ended) == name:
         return ""
     code = os.waitstatus_to_exitcode(ended)
     if code != 128 + name or "Traceback" in said:
         return f"exit {code} after signal {name}: {said[-300:]}"
-    left = [str(part) for part in store.root().rglob("*.part")]
+    left = [str(part) for part in store.root().rglob(f"*.{process}.part")]
     return f"left {left}" if name == signal.SIGINT and left else ""
 
 
@@ -94,7 +94,7 @@ def run(count: int, seed: int) -> Outcome:
                         break
                     kills += 1
                     done[signal.Signals(name).name] += 1
-                    if reason := wrong(ended, name, said.read_text()):
+                    if reason := wrong(process, ended, name, said.read_text()):
                         failed.append(reason)
                     failed += [fault for path in store.folders() if (fault := store.fault(path))]
                 left = [p.name for p in store.root().rglob("*.part")]
