@@ -14,7 +14,6 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from functools import cache
 from io import StringIO
-from itertools import product
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -99,34 +98,40 @@ RUN: Mapping[str, Any] = {"width": 16, "depth": 2, "steps": 2000, "evaluations":
 
 
 class Profile(NamedTuple):
-    """Judges, arms, fields of every run, the budget, and the fields that are not tuned."""
+    """Judge → its arms, fields of every run, the budget, and the fields that are not tuned."""
 
-    judges: tuple[str, ...]
-    arms: tuple[str, ...]
+    judges: Mapping[str, tuple[str, ...]]
     run: Mapping[str, Any]
     budget: Budget
     fixed: tuple[str, ...] = ()
 
 
+CORE = (
+    "single_task",
+    "hard",
+    "oracle",
+    "oracle_entered",
+    "warm_split",
+    "nash_share",
+    "permuted",
+)
+AFTER = tuple(name for name, arm in ARMS.items() if arm.after)
 PROFILES: Mapping[str, Profile] = {
     "quick": Profile(
-        ("two_groups", "one_teacher"),
-        ("single_task", "hard", "oracle", "nash_share", "permuted"),
+        dict.fromkeys(
+            ("two_groups", "one_teacher"),
+            ("single_task", "hard", "oracle", "nash_share", "permuted"),
+        ),
         {**RUN, "steps": 600, "evaluations": 6},
         Budget(trials=1, tuning_seeds=1, seeds=3),
         ("lr", "dropout"),
     ),
     "full": Profile(
-        (
-            "two_groups",
-            "three_groups",
-            "one_teacher",
-            "unrelated",
-            "lower_shared",
-            "capacity",
-            "two_groups_apart",
-        ),
-        tuple(ARMS),
+        {
+            "two_groups": (*CORE, *AFTER),
+            "one_teacher": (*CORE, *AFTER),
+            "unrelated": CORE,
+        },
         RUN,
         Budget(trials=8, tuning_seeds=2, seeds=10, dropouts=(0.0, 0.1), extend=2),
     ),
@@ -159,14 +164,14 @@ def compute(profile: str, jobs: int = 1) -> dict[str, pd.DataFrame]:
     """The frames `TABLES`: a row a judge, arm, seed and task; and of each arm's first seed, where
     its structure changed, a row a decision, stage and task (coalitions), and a row two tasks
     (cosines of their drifts at the last decision). What is published is not trained again."""
-    judges, arms, run, budget, _ = PROFILES[profile]
+    judges, run, budget, _ = PROFILES[profile]
     there, made = published(profile), list[Mapping[str, pd.DataFrame]]()
-    for judge, arm in product(judges, arms):
+    for judge, arm in [(judge, arm) for judge, arms in judges.items() for arm in arms]:
         given = {t: rows_of(frame, judge, arm) for t, frame in there.items()}
         current = bool(there) and not given["structure"].empty
         for a in rests_on(arm) if current else ():
             rows = rows_of(there["structure"], judge, a)
-            current &= a not in arms or is_current(rows, config(judge, a, run), budget)
+            current &= a not in judges[judge] or is_current(rows, config(judge, a, run), budget)
         if not current:
             runs = trained(profile, judge, arm, jobs)
             made_of = [[row for one in runs for row in described(one, run["steps"])]]
@@ -180,7 +185,7 @@ def compute(profile: str, jobs: int = 1) -> dict[str, pd.DataFrame]:
 def trained(profile: str, judge: str, arm: str, jobs: int = 1) -> list[Run]:
     """The reported runs of an arm, by seed; of one after another arm at the values that were
     selected for `Arm.like`."""
-    _, _, run, budget, fixed = PROFILES[profile]
+    _, run, budget, fixed = PROFILES[profile]
     if not ARMS[arm].after:
         plain = config(judge, arm, run)
         return tune.study(plain, budget, fixed=fixed, progress=False, jobs=jobs).runs

@@ -5,6 +5,7 @@ import pytest
 from synthetic_frames import render
 
 from mtlstudy import files
+from mtlstudy.data.synthetic import JUDGES
 from mtlstudy.study import claims, results, structure
 from mtlstudy.study.figures import structure as figures
 from mtlstudy.training import store
@@ -42,7 +43,7 @@ def test_the_gap_is_that_between_hard_and_oracle(frame: pd.DataFrame) -> None:
     assert level["gap_closed"].isna().all()
 
 
-@pytest.mark.parametrize("judge", structure.PROFILES["full"].judges)
+@pytest.mark.parametrize("judge", JUDGES)
 def test_every_arm_is_a_configuration(judge: str) -> None:
     for arm in structure.ARMS:
         c = structure.config(judge, arm)
@@ -51,13 +52,15 @@ def test_every_arm_is_a_configuration(judge: str) -> None:
     assert len({structure.called(arm) for arm in structure.ARMS} - {*structure.ARMS}) == len(
         structure.ARMS
     )
-    assert set(structure.PROFILES["quick"].arms) <= set(structure.ARMS)
+    for profile in structure.PROFILES.values():
+        assert set(profile.judges) <= set(JUDGES)
+        assert {arm for arms in profile.judges.values() for arm in arms} <= set(structure.ARMS)
 
 
 def test_it_computes_a_row_a_judge_arm_seed_and_task(monkeypatch: pytest.MonkeyPatch) -> None:
     run = {**structure.RUN, "steps": 20, "evaluations": 2}
     small = structure.Profile(
-        ("two_groups",), ("single_task", "oracle", "nash_share"), run, Budget(1, 1, 1), ("lr",)
+        {"two_groups": ("single_task", "oracle", "nash_share")}, run, Budget(1, 1, 1), ("lr",)
     )
     monkeypatch.setitem(structure.PROFILES, "quick", small)
     frames = structure.compute("quick")
@@ -81,7 +84,7 @@ def test_what_is_published_is_not_trained_again(monkeypatch, tmp_path) -> None:
     run = {**structure.RUN, "steps": 10, "evaluations": 2}
     arms, budget = ("single_task", "nash_share"), Budget(1, 1, 1)
     for added in (("two_groups",), ("two_groups", "one_teacher")):
-        small = structure.Profile(added, arms, run, budget, ("lr",))
+        small = structure.Profile(dict.fromkeys(added, arms), run, budget, ("lr",))
         monkeypatch.setitem(structure.PROFILES, "quick", small)
         monkeypatch.setattr(results, "PUBLISHED", tmp_path)
         monkeypatch.setenv("MTLSTUDY_RUNS", str(tmp_path / added[-1]))  # an empty store
@@ -112,7 +115,7 @@ def after() -> dict[str, pd.DataFrame]:
     run = {**structure.RUN, "steps": 40, "evaluations": 2}
     arms = ("single_task", "hard", "oracle", "nash_share", "retrained", "hard_equal_parameters")
     arms = (*arms, "hard_equal_cost", "single_task_equal_cost")
-    small = structure.Profile(("two_groups",), arms, run, Budget(1, 1, 2), ("lr", "dropout"))
+    small = structure.Profile({"two_groups": arms}, run, Budget(1, 1, 2), ("lr", "dropout"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(structure.PROFILES, "quick", small)
         patch.setattr(structure, "published", lambda profile: {})
@@ -158,7 +161,7 @@ def test_what_is_made_from_runs_is_current_as_long_as_they_are(after, monkeypatc
     profile = structure.PROFILES["quick"]
     arms = ("single_task", "hard", "nash_share", "hard_equal_parameters")
     run = {**structure.RUN, "steps": 40, "evaluations": 2}
-    small = profile._replace(judges=("two_groups",), arms=arms, run=run, budget=Budget(1, 1, 2))
+    small = profile._replace(judges={"two_groups": arms}, run=run, budget=Budget(1, 1, 2))
     monkeypatch.setitem(structure.PROFILES, "quick", small)
     trained = []
 
@@ -172,7 +175,7 @@ def test_what_is_made_from_runs_is_current_as_long_as_they_are(after, monkeypatc
     stale = frame.assign(run_id=frame["run_id"].where(frame["arm"] != "hard", "other"))
     monkeypatch.setattr(structure, "published", lambda profile: {**after, "structure": stale})
     arms = ("single_task", "hard_equal_parameters", "hard")
-    monkeypatch.setitem(structure.PROFILES, "quick", small._replace(arms=arms))
+    monkeypatch.setitem(structure.PROFILES, "quick", small._replace(judges={"two_groups": arms}))
     with pytest.raises(KeyError):
         structure.compute("quick")
     assert trained == ["hard_equal_parameters"]  # which rests on hard's
