@@ -31,6 +31,7 @@ class LearningToBranch(Searched):
     """A tree of stages, from choices that were learned."""
 
     paper = "Guo et al. 2020, arXiv 2006.01895"
+    tuned = {"cold": (0.1, 0.5)}
 
     class Options(NoOptions):
         """hot, cold: τ at the beginning and the end of the search; search: share of the training
