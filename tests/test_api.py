@@ -4,6 +4,8 @@ report as failing."""
 import copy
 import multiprocessing as mp
 import os
+import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -454,3 +456,13 @@ def test_stages_that_do_not_fit_are_named_with_the_shape():
         ms.share(stages, heads, "hard", torch.randn(6, 5))
     with pytest.raises(InputError, match="heads: none"):
         ms.share(stages, {}, "hard")
+
+
+def test_the_chapters_examples_run_as_they_stand(capsys):
+    text = (Path(__file__).parents[1] / "book" / "own_model.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, flags=re.S)
+    scope = {}
+    for block in blocks:
+        exec(compile(block, "own_model.md", "exec"), scope)
+    games, absent, coalitions = capsys.readouterr().out.strip().splitlines()[-3:]
+    assert len(blocks) == 3 and "similarity" in absent and "stage1" in coalitions and games
