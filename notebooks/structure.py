@@ -31,7 +31,7 @@
 # 같도록 넓힌 하드 공유, 몸통을 지나는 횟수가 같도록 단계 수를 맞춘 하드 공유와 단일 과제이다.
 #
 # **기준선.** {doc}`Recon <../sharing/recon>`, {doc}`코사인 이분할 <../sharing/cosine_bipartition>`, {doc}`친화도 묶음 <../sharing/tag>`,
-# {doc}`분기망 <../sharing/branched>`, {doc}`분기 학습 <../sharing/ltb>`, 그래프 채색 {cite:p}`patapati2025`을 같은 몸통에서 견준다. 친화도 묶음의 묶음 수와
+# {doc}`분기망 <../sharing/branched>`, {doc}`분기 학습 <../sharing/ltb>`, 그래프 채색 {cite:p}`patapati2025`을 같은 몸통 위에 지었으며, 이 판에서 계산한 것만 아래 표에 있다. 친화도 묶음의 묶음 수와
 # 분기망의 예산은 사람이 주는 값이고, 내쉬 공유에는 그런 값이 없다. 짓지 않은 기준선도 있다. ForkMerge는 학습하는 도중에 검증 자료로 합칠 무게를 찾아야
 # 하는데 여기서는 검증 자료를 모형의 선택에만 쓴다. FAFS는 분기망이, 선택적 과제군 갱신은 그래프 채색이 대신한다.
 #
