@@ -125,7 +125,7 @@ rule book:
         "_build/logs/book.log",
     shell:
         "MTLSTUDY_PROFILE={PROFILE} {PYTHON:q} -c 'from jupyter_book.cli.main import main; main()' build . -W --keep-going -n --all -q"
-        " > {log} 2>&1 || (tail -50 {log}; exit 1)"
+        " > {log} 2>&1 || (tail -50 {log}; rm -rf _build/.doctrees; exit 1)"  # what sphinx keeps may be damaged
 
 
 rule study:  # every cell of the plan, as jobs of a cluster

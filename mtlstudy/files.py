@@ -107,6 +107,8 @@ def aside(path: Path) -> Path:
         place.mkdir(exist_ok=True)
         names = (path.name if n == 0 else f"{path.name}.{n}" for n in count())
         return path.rename(next(place / n for n in names if not (place / n).exists()))
+    except FileNotFoundError:  # another process has moved it
+        return place / path.name
     except OSError as error:
         raise InputError(f"{path} cannot be moved to {place} ({error.strerror})") from error
 

@@ -366,3 +366,21 @@ def test_what_is_missing_is_listed_split_by_split(places):
     put(places)
     ((which, split, said),) = missing(two)
     assert (which, split) == (two, "test") and "test is missing" in said
+
+
+def test_two_image_files_without_a_pin_are_two_entries_of_the_cache(places):
+    import io
+
+    from PIL import Image
+
+    from mtlstudy.data import pairs
+
+    unpinned = Source("some/set", ("image", "label"), 3, splits={"train": ""})
+    found = []
+    for grey in (10, 200):
+        memory = io.BytesIO()
+        Image.new("L", (28, 28), grey).save(memory, "PNG")
+        put(places, pa.table({"image": [{"bytes": memory.getvalue(), "path": ""}], "label": [1]}))
+        pairs.images.cache_clear()
+        found.append(pairs.images(unpinned, "train").images.max().item())
+    assert found == [10, 200]

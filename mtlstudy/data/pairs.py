@@ -9,6 +9,7 @@ arXiv 1708.07747; the small one has the 5,000 images that are inside the package
 """
 
 import io
+from dataclasses import replace
 from functools import cache
 from typing import Annotated, ClassVar, NamedTuple
 
@@ -62,7 +63,8 @@ def images(source: hub.Source, split: str) -> Labelled:
         pixels = [np.asarray(Image.open(io.BytesIO(image["bytes"]))) for image in frame["image"]]
         return np.column_stack([np.stack(pixels).reshape(-1, 784), frame["label"].astype("uint8")])
 
-    return _labelled(hub.cached_array("images", source.splits[split], decode))
+    pin = source.splits[split] or hub.content(replace(source, splits={split: ""}))
+    return _labelled(hub.cached_array("images", pin, decode))
 
 
 def _labelled(values: np.ndarray) -> Labelled:

@@ -15,7 +15,7 @@ TINY = {"data": "synthetic", "steps": 2, "data_options": {"train": 20, "tasks": 
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [(None, "runs"), ("", "runs"), ("here/runs", "here/runs"), ("~/runs", "{home}/runs")],
+    [(None, "runs"), ("", "runs"), ("here/runs", "here/runs"), ("~/a b/runs", "{home}/a b/runs")],
 )
 @pytest.mark.parametrize("part", ["runs", "build"])
 def test_where_it_is(value, expected, part, monkeypatch, tmp_path):
@@ -116,3 +116,13 @@ def test_two_runs_with_equal_results_have_equal_digests(monkeypatch, tmp_path):
     monkeypatch.setenv("MTLSTUDY_RUNS", str(tmp_path / "again"))
     again, other = (fit(RunConfig(seed=seed, **TINY), progress=False) for seed in (0, 1))
     assert first.digest == again.digest != other.digest
+
+
+@pytest.mark.parametrize("name", ["a b", "\ubc14\ud0d5 \ud654\uba74", "[x]*", "-x"])
+def test_a_store_may_have_any_name(name, monkeypatch, tmp_path):
+    whole = fit(RunConfig(**TINY), progress=False)
+    monkeypatch.setenv("MTLSTUDY_RUNS", str(tmp_path / name / "runs"))
+    run = fit(RunConfig(**TINY), progress=False)
+    assert run.digest == whole.digest and store.folders() == [
+        tmp_path / name / "runs" / run.path.name
+    ]
