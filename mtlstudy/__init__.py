@@ -20,6 +20,7 @@ What compares runs is in `mtlstudy.study`, which needs pandas and matplotlib; no
 
 from mtlstudy import data, weighting
 from mtlstudy.api import Balancer, backward, restructure, share, torchjd_weighting
+from mtlstudy.diagnosis import doctor
 from mtlstudy.errors import InputError
 from mtlstudy.models import sharing
 from mtlstudy.nash import BargainingSolution, Status, nash_weights
@@ -34,6 +35,7 @@ __all__ = [
     "Status",
     "backward",
     "data",
+    "doctor",
     "fit",
     "nash_weights",
     "restructure",

@@ -152,7 +152,7 @@ class Balancer(nn.Module):
                 tasks', nothing that two losses reach, a graph that is freed. `.grad` is as it was.
         """
         given = named(losses, self.names)
-        absent = {name: why for name, loss in given.items() if (why := missing(name, loss))}
+        absent = {name: why for name, loss in given.items() if (why := missing(loss))}
         here = {t: given[name] for t, name in enumerate(self.names) if name not in absent}
         if not here:
             return Balanced([], torch.zeros(0, len(self.names)), torch.zeros(0).long(), absent)
@@ -422,7 +422,7 @@ def named(losses: Losses, names: Sequence[str] | None = None) -> dict[str, Tenso
     return {name: None if loss is None else loss.reshape(()) for name, loss in ordered.items()}
 
 
-def missing(name: str, loss: Tensor | None) -> str:
+def missing(loss: Tensor | None) -> str:
     """Why a loss takes no part; "" where it does."""
     if loss is None:
         return "not given"

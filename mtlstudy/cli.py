@@ -321,6 +321,31 @@ def bench(
 
 
 @app.command()
+def doctor(
+    script: Annotated[str, typer.Argument(help="script.py:build, a function without arguments")],
+    page: Annotated[Path | None, typer.Option(help="write the report as HTML here too")] = None,
+) -> None:
+    """Examine your own model: do its tasks conflict, is weighing them worth it, by what? build()
+    returns the arguments of `mtlstudy.doctor`: model, losses_of, batches, and others by name."""
+    from runpy import run_path
+
+    from mtlstudy.diagnosis import doctor as examine
+
+    file, _, name = script.partition(":")
+    if not name or not Path(file).is_file():
+        raise InputError(
+            f"script = {script!r}: allowed: an existing file and a function, a.py:build"
+        )
+    build = run_path(file).get(name)
+    if not callable(build):
+        raise InputError(f"script = {script!r}: {file} has no function {name!r}")
+    report = examine(**build())
+    typer.echo(report)
+    if page is not None:
+        files.write(page, report.html())
+
+
+@app.command()
 def new(
     kind: Annotated[str, typer.Argument(help="sharing, weighting or data")],
     name: Annotated[str, typer.Argument(help="its name, such as my_idea")],

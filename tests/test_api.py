@@ -464,5 +464,6 @@ def test_the_chapters_examples_run_as_they_stand(capsys):
     scope = {}
     for block in blocks:
         exec(compile(block, "own_model.md", "exec"), scope)
-    games, absent, coalitions = capsys.readouterr().out.strip().splitlines()[-3:]
-    assert len(blocks) == 3 and "similarity" in absent and "stage1" in coalitions and games
+    _, absent, coalitions, advice = capsys.readouterr().out.strip().splitlines()[-4:]
+    assert len(blocks) == 4 and "similarity" in absent and "stage1" in coalitions
+    assert advice.startswith(("Weigh by", "Stay with"))

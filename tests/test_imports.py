@@ -24,14 +24,15 @@ ALLOWED = {  # part → the parts that it may import
     "models": BELOW | MATHS,
     "weighting": BELOW | MATHS,
     "data": BELOW | {"models"},
-    "api": BELOW | MATHS | {"models", "weighting"},
     "training": BELOW | MATHS | ENTRIES,
     "study": BELOW | MATHS | ENTRIES | {"training"},
     "bench": BELOW | MATHS | ENTRIES | {"training", "study"},
-    "cli": BELOW | MATHS | ENTRIES | {"training", "study", "bench", "new"},
+    "api": BELOW | MATHS | {"models", "weighting"},
+    "diagnosis": BELOW | MATHS | {"api"},
+    "cli": BELOW | MATHS | ENTRIES | {"training", "study", "bench", "new", "diagnosis"},
     "execute": BELOW | {"training", "study"},
     "new": BELOW | {"training", "study"},
-    "__init__": BELOW | MATHS | ENTRIES | {"api", "training"},
+    "__init__": BELOW | MATHS | ENTRIES | {"training", "api", "diagnosis"},
 }
 NEIGHBOURS = {  # entries that rest on another entry's module, beside base and underscored ones
     "mtlstudy.weighting.block_nash": {"mtlstudy.weighting.nash"},

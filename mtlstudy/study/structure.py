@@ -90,6 +90,9 @@ DECLARED: Mapping[str, tuple[str, str]] = {
     "permuted": ("nash_share", "permuted"),
     "oracle": ("nash_share", "oracle"),
     "oracle_entered": ("nash_share", "oracle_entered"),
+    "parameters": ("nash_share", "hard_equal_parameters"),
+    "cost": ("nash_share", "hard_equal_cost"),
+    "retrained": ("retrained", "nash_share"),
     "equal_norm": ("nash_share_equal_norm", "nash_share"),
     "block_nash": ("nash_share_block_nash", "nash_share_equal_norm"),
 }
