@@ -1,13 +1,15 @@
 """Simple baselines of the Korean benchmarks, on the examples that single-task models learn from.
 
-Sentences: the most frequent class; TF-IDF of character 1- to 3-grams with logistic regression,
-whose C is tuned as learning rates are, on the validation examples of the tuning seed. Pairs: the
-cosine of their TF-IDF vectors, which uses no label. Tagging: the most frequent tag, and each word's
-most frequent tag (the overall one for a word that never occurs in training).
+Sentences: the most frequent class; "tfidf", TF-IDF of character 1- to 3-grams with logistic
+regression; where the models read a frozen encoder, "encoder", its vectors with logistic regression,
+and "both" side by side. Their C is tuned as learning rates are, on the validation examples of the
+tuning seed. Pairs: the cosine of their TF-IDF vectors, which uses no label, and in place of
+logistic regression a ridge regression on |u − v| and u ∗ v. Tagging: the most frequent tag, and
+each word's most frequent tag (the overall one for a word that never occurs in training).
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -15,10 +17,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from scipy.sparse import csr_matrix, hstack
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
+from sklearn.linear_model import LogisticRegression, Ridge
 
+from mtlstudy.data._encoded import means
+from mtlstudy.data.base import standardise
 from mtlstudy.data.korean_sentences import MEMBERS, KoreanSentences
 from mtlstudy.data.korean_tagging import KoreanTagging
 from mtlstudy.data.sentences import Texts
@@ -31,7 +35,7 @@ from mtlstudy.training.tune import select
 VERSION = 1
 COLUMNS = ["data", "test", "task", "metric", "baseline", "seed", "value", "examples", "how"]
 CANDIDATES = (1.0, 10.0, 100.0)
-"""Values of C."""
+"""Values of C; of a ridge regression 10 / C is the strength."""
 TfIdf = partial(TfidfVectorizer, analyzer="char", ngram_range=(1, 3), min_df=2, sublinear_tf=True)
 
 
@@ -52,48 +56,85 @@ def compute(profile: str) -> dict[str, pd.DataFrame]:
 
 def sentences(sizes: Any, seeds: int) -> Iterator[dict[str, Any]]:
     """Rows of the sentence benchmark with these data options."""
-    options = KoreanSentences.Options.parse("data_options", dict(sizes))
+    options: Any = KoreanSentences.Options.parse("data_options", dict(sizes))
+    encoded = () if options.features == "cnn" else ("encoder", "both")
     for member in (kind(options) for kind in MEMBERS):
-        tuning = member.parts(TUNING_SEED)
-        C = {t.name: tuned(t, *tuning[:2]) for t in member.tasks if t.kind == "multiclass"}
+        pairs, tuning = len(member.text) == 2, member.parts(TUNING_SEED)
+        kinds = encoded if pairs else ("tfidf", *encoded)
+        chosen = {
+            (kind, t): tuned(t, kind, options, *tuning[:2]) for kind in kinds for t in member.tasks
+        }
         for seed in range(seeds):
             train, _, test = member.parts(seed)
+            readers = {kind: features(kind, options, train) for kind in kinds}
+            inputs = {kind: (read(train), read(test)) for kind, read in readers.items()}
             for task in member.tasks:
                 head = {"test": "test", "task": task.name, "metric": task.metric, "seed": seed}
                 head |= {"examples": len(train.first), "how": ""}
-                if task.name not in C:
-                    alike = torch.tensor(cosine(train, test))[:, None]
-                    value = task.measure(alike, test.labels[task.name])
+                if pairs:
+                    value = score(task, cosine(train, test), test)
                     yield {**head, "baseline": "cosine", "value": value}
-                    continue
-                labels = Counter(train.labels[task.name].tolist())
-                most = np.full(len(test.first), labels.most_common(1)[0][0])
-                yield {**head, "baseline": "majority", "value": score(task, most, test)}
-                guess = logistic(train, task.name, C[task.name]).predict(test.first)
-                head["how"] = f"C = {C[task.name]:g}"
-                yield {**head, "baseline": "tfidf", "value": score(task, guess, test)}
+                else:
+                    labels = Counter(train.labels[task.name].tolist())
+                    most = np.full(len(test.first), labels.most_common(1)[0][0])
+                    yield {**head, "baseline": "majority", "value": score(task, most, test)}
+                for kind, (x, tested) in inputs.items():
+                    C = chosen[kind, task]
+                    guess = linear(task, x, train, C).predict(tested)
+                    head["how"] = f"C = {C:g}"
+                    yield {**head, "baseline": kind, "value": score(task, guess, test)}
 
 
 def score(task: Task, guess: np.ndarray, test: Texts) -> float:
-    """The task's metric of guessed classes (N,)."""
-    output = torch.nn.functional.one_hot(torch.as_tensor(guess), task.outputs)
-    return task.measure(output.double(), test.labels[task.name])
+    """The task's metric of guessed classes or values (N,)."""
+    output = torch.as_tensor(guess)
+    if task.kind == "regression":
+        return task.measure(output[:, None], test.labels[task.name])
+    one_hot = torch.nn.functional.one_hot(output, task.outputs)
+    return task.measure(one_hot.double(), test.labels[task.name])
 
 
-def tuned(task: Task, train: Texts, validation: Texts) -> float:
+def tuned(task: Task, kind: str, options: Any, train: Texts, validation: Texts) -> float:
     """The C that is best on validation; of equally good ones the first."""
+    read = features(kind, options, train)
+    x, held = read(train), read(validation)
 
     def by(C: float) -> float:
-        guess = logistic(train, task.name, C).predict(validation.first)
-        return score(task, guess, validation)
+        return score(task, linear(task, x, train, C).predict(held), validation)
 
     return select(CANDIDATES, [by(C) for C in CANDIDATES])
 
 
-def logistic(train: Texts, task: str, C: float) -> Any:
-    """TF-IDF of character 1- to 3-grams and multinomial logistic regression, fitted."""
-    model = make_pipeline(TfIdf(), LogisticRegression(C=C, tol=1e-3, max_iter=1000))
-    return model.fit(train.first, train.labels[task].numpy())
+def features(kind: str, options: Any, train: Texts) -> Callable[[Texts], Any]:
+    """A function of texts or pairs, fitted on the training ones: rows of TF-IDF (of length 1), of
+    the standardised vectors of a frozen encoder (of about that length), or of both."""
+    training, each = [*train.first, *(train.second or [])], list[Callable[[Sequence[str]], Any]]()
+    if kind != "encoder":
+        each.append(TfIdf().fit(training).transform)
+    if kind != "tfidf":
+        read = partial(means, name=options.encoder, length=options.length)
+        by = read(training)
+        each.append(lambda texts: standardise(read(texts), by).numpy() / by.shape[1] ** 0.5)
+
+    def one(texts: Sequence[str]) -> Any:
+        return hstack([csr_matrix(make(texts)) for make in each]).tocsr()
+
+    def encode(part: Texts) -> Any:
+        x = one(part.first)
+        if part.second is not None:
+            v = one(part.second)
+            x = hstack([abs(x - v), x.multiply(v)]).tocsr()
+        return x.toarray() if kind == "encoder" else x
+
+    return encode
+
+
+def linear(task: Task, x: Any, train: Texts, C: float) -> Any:
+    """Multinomial logistic regression, or ridge regression, fitted."""
+    model = LogisticRegression(C=C, tol=1e-3, max_iter=1000)
+    if task.kind == "regression":
+        model = Ridge(10 / C, tol=1e-3)
+    return model.fit(x, train.labels[task.name].numpy())
 
 
 def cosine(train: Texts, test: Texts) -> np.ndarray:

@@ -21,8 +21,8 @@ from mtlstudy.study.statistics import Interval
 from mtlstudy.study.tables import Table, headed
 from mtlstudy.study.words import load, name, word
 
-SIMPLE = ("tfidf", "cosine", "word")
-"""The baseline of each task that reads the text."""
+SIMPLE = ("tfidf", "cosine", "encoder", "both", "word")
+"""The baselines that read the text."""
 CELL = ["test", "task", "metric"]
 VALUES = ["data", *CELL, "method", "seed", "value"]
 SANITY = "task metric single majority simple simple_value difference difference_interval"
@@ -72,8 +72,8 @@ def scores(results: Results) -> pd.DataFrame:
 
 
 def against(results: Results, baselines: pd.DataFrame) -> list[dict[str, Any]]:
-    """Single-task models against the baselines, a record a task and test split, raw, in the
-    metric's units.
+    """Single-task models against the baselines, a record a task, test split and baseline that reads
+    the text, raw, in the metric's units.
 
     task, test, metric, single (an interval), majority (mean; NaN where a constant has no score),
     simple (name), value (mean), difference (single − simple, paired, an interval).
@@ -158,8 +158,8 @@ def _sanity(results: Results, baselines: pd.DataFrame) -> list[Claim]:
     below = [row for row in against(results, baselines) if row["difference"].mean < 0]
     shown = [task_name(data, row["test"], row["task"]) for row in below]
     pairs = zip(shown, below, strict=True)
-    certain = names(task for task, row in pairs if row["difference"].high < 0)
-    found = [Claim("sanity", "listed", {"below": names(shown), "certain": certain})]
+    certain = names(dict.fromkeys(t for t, row in pairs if row["difference"].high < 0))
+    found = [Claim("sanity", "listed", {"below": names(dict.fromkeys(shown)), "certain": certain})]
     if not below:
         return found
     lost = {row["task"] for row in below}

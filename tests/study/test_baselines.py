@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tiny_encoder
 import torch
 
 from mtlstudy.data.sentences import Texts
@@ -38,13 +39,16 @@ def test_tfidf_learns_what_it_can_and_majority_is_majority() -> None:
     train = Texts([*liked, *disliked], None, {"s": torch.tensor([1] * 10 + [0] * 8)})
     test = Texts([A[:2], B[:2]], None, {"s": torch.tensor([1, 0])})
     task = Task("s", "multiclass", 2)
-    guess = baselines.logistic(train, "s", 10.0).predict(test.first)
+    read = baselines.features("tfidf", None, train)
+    guess = baselines.linear(task, read(train), train, 10.0).predict(read(test))
     assert guess.tolist() == [1, 0] and baselines.score(task, guess, test) == 1
     most = np.array([1, 1])
     assert baselines.score(task, most, test) == 0.5
     f1 = Task("s", "multiclass", 2, "macro_f1")
     assert baselines.score(f1, most, test) == pytest.approx((2 / 3 + 0) / 2)
-    assert baselines.tuned(task, train, test) == 1.0, "of equally good ones the first"
+    assert baselines.tuned(task, "tfidf", None, train, test) == 1.0, (
+        "of equally good ones the first"
+    )
 
 
 def test_the_cosine_of_pairs_by_hand() -> None:
@@ -61,6 +65,18 @@ def test_there_is_a_row_a_task_split_baseline_and_seed(data: str) -> None:
     assert len(keys) == len(rows) == (9 if data == "korean_sentences" else 12)
     assert all(0 <= row["value"] <= 1 for row in rows if row["baseline"] != "cosine")
     assert {row["examples"] for row in rows if row["baseline"] in ("word", "cosine")} == {60}
+
+
+@needs["korean_sentences"]
+def test_with_a_frozen_encoder_it_has_rows_of_its_own(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("MTLSTUDY_CACHE", str(tmp_path / "cache"))
+    folder = tiny_encoder.write(tmp_path / "tiny")
+    sizes = {**SIZES["korean_sentences"], "features": "vectors", "encoder": folder, "pool": 90}
+    rows = list(baselines.sentences(sizes, 1))
+    assert len(rows) == 4 * 4 + 3
+    by = {(row["task"], row["baseline"]): row for row in rows}
+    for task in ("sentiment", "similarity"):
+        assert by[task, "encoder"]["how"].startswith("C = ") and by[task, "both"]["value"] < 1
 
 
 @needs["korean_tagging"]

@@ -15,7 +15,8 @@ from mtlstudy.study.korean import called, measured, task_name
 from mtlstudy.study.results import Results
 from mtlstudy.study.words import load, name, word
 
-DASHES = {"majority": ":", "tfidf": "--", "word": "--", "cosine": "-."}
+DASHES = {"majority": ":", "tfidf": "--", "word": "--", "cosine": "--"}
+DASHES |= {"encoder": "-.", "both": "-"}
 CONFUSED = {"korean_sentences": ("hate", "intention"), "korean_tagging": ("upos",)}
 """The tasks of each benchmark whose confusion is drawn."""
 NEAR = 0.05
