@@ -140,11 +140,13 @@ def doctor(
             what = f"{len(seen.names)} tasks, {len(seen.blocks)} blocks of shared parameters"
             raise InputError(f"losses_of: {what}; allowed: two tasks or more that share some")
         raced = {}
+        absent = left_out(race, seen.names)
+        race = [name for name in race if name not in absent]
         methods = [*race, *(f"static {i + 1}" for i in range(STATIC)), *seen.names]
         for one in tqdm(methods, desc="race", disable=not progress or None, leave=False):
             torch.manual_seed(0)  # the same draws for all
             raced[one] = contest(model, losses_of, train, judge, one, seen.names, steps, lr)
-    result = Race(raced, seen.names, steps, len(judge))
+    result = Race(raced, seen.names, steps, len(judge), list(absent.values()))
     sections = [seen.scales(), seen.conflicts(), seen.games(), result.weightings(), result.alone()]
     return Report(sections, advice(seen, result))
 
@@ -257,6 +259,24 @@ class Gradients:
         return Section("Game", ["solver", "status", "batches"], rows, said)
 
 
+def left_out(race: Sequence[str], names: list[str]) -> dict[str, str]:
+    """The weightings whose package is not installed, with what they say. `InputError` for one that
+    there is not, and where none is left."""
+    said = {}
+    for weighting in race:
+        try:
+            Balancer(weighting, names)
+        except InputError as error:
+            if "pip install" not in str(error):
+                raise
+            said[weighting] = str(error)
+    if len(said) == len(race):
+        raise InputError(
+            f"race = {list(race)}: none of them is there; {next(iter(said.values()), '')}"
+        )
+    return said
+
+
 class Contest(NamedTuple):
     """losses (n, K) on the batches that judge, after the race; seconds a step, their median."""
 
@@ -307,6 +327,7 @@ class Race(NamedTuple):
     names: list[str]
     steps: int
     judged: int
+    left_out: list[str]
 
     @property
     def base(self) -> str:
@@ -336,7 +357,7 @@ class Race(NamedTuple):
             f"{self.steps} steps each from the present parameters; judged on {self.judged} batches."
         )
         columns = ["weighting", f"gain over {self.base} % [95 %]", "time a step"]
-        return Section("Race", columns, rows, [said])
+        return Section("Race", columns, rows, [said, *self.left_out])
 
     def alone(self) -> Section:
         """What each task gains by being trained alone."""

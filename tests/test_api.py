@@ -5,6 +5,8 @@ import copy
 import multiprocessing as mp
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -467,3 +469,20 @@ def test_the_chapters_examples_run_as_they_stand(capsys):
     _, absent, coalitions, advice = capsys.readouterr().out.strip().splitlines()[-4:]
     assert len(blocks) == 4 and "similarity" in absent and "stage1" in coalitions
     assert advice.startswith(("Weigh by", "Stay with"))
+
+
+def test_it_needs_nothing_of_the_study():
+    """What the extra `study` brings is not there: weighing, sharing and diagnosing work."""
+    there = ("pandas", "sklearn", "river", "mlxtend", "joblib", "torchjd", "matplotlib", "cvxpy")
+    code = f"""
+import sys
+for name in {there!r}: sys.modules[name] = None
+import torch, mtlstudy as ms
+net = torch.nn.Linear(3, 2)
+of = lambda m, x: dict(a=m(x)[:, 0].square().mean(), b=(m(x)[:, 1] - 1).square().mean())
+assert ms.backward(of(net, torch.ones(4, 3))).games == [["a", "b"]]
+model = ms.share([torch.nn.Linear(3, 3)], dict(a=torch.nn.Linear(3, 1)), "hard", torch.ones(4, 3))
+print(ms.doctor(net, of, [torch.randn(4, 3) for _ in range(5)], steps=1, progress=False).advice[0])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.startswith(("Weigh by", "Stay with")), done.stderr
