@@ -1,5 +1,6 @@
 """Registries: packages in which one file is one method, found by itself and answered by name."""
 
+import re
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
@@ -128,6 +129,9 @@ class Registry(Generic[Entry]):
 
     def register(self, name: str) -> Callable[[Entry], Entry]:
         """Class decorator: enter a class under `name`."""
+        if not re.fullmatch(r"[a-z][a-z0-9_]{,59}", name):
+            allowed = "up to 60 lower-case letters, digits and _, a letter first"
+            raise InputError(f"{self.kind} = {shown(name)}: allowed: {allowed}")
 
         def enter(entry: Entry) -> Entry:
             if name in self._entries:

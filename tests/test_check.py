@@ -10,7 +10,8 @@ from mtlstudy import InputError, RunConfig, fit
 from mtlstudy.data._check import check
 from mtlstudy.data.base import Split, Splits
 from mtlstudy.models.tasks import Task
-from mtlstudy.registry import entry
+from mtlstudy.registry import entry, names
+from mtlstudy.training.store import load_run
 
 N, NAN = 6, float("nan")
 TASKS = (
@@ -85,8 +86,36 @@ def test_what_is_wrong_is_named_by_split_task_row_and_value(part, changes, messa
 
 def test_two_tasks_of_one_name_are_refused():
     twice = type("Twice", (Own,), {"tasks": (*TASKS, Task("r", "binary"))})
-    with pytest.raises(InputError, match="allowed: names that differ"):
+    with pytest.raises(InputError, match="of names that differ"):
         check(twice, changed("test"))
+
+
+BAD_NAMES = ("", "a.b", "a+b", "a|b", "<script>", "a\nb", "\u202eab", "$x$", "x" * 300, " a")
+TAKEN = ("type", "values", "keys", "forward", "training", "shared", "__init__")
+
+
+@pytest.mark.parametrize("name", BAD_NAMES + TAKEN)
+def test_a_name_that_a_model_or_a_page_cannot_carry_is_refused(name):
+    odd = type("Odd", (Own,), {"tasks": (*TASKS[:3], Task(name, "regression"))})
+    with pytest.raises(InputError) as error:
+        check(odd, changed("test"))
+    said = str(error.value)
+    assert "allowed: up to 60 letters" in said and said.isprintable() and len(said) < 250
+
+
+@pytest.mark.parametrize("name", ["\uacfc\uc81c", "NR-AR_1", "x" * 60, "\u05d0\u05d1", "1"])
+@pytest.mark.parametrize("family", names("sharing"))
+def test_a_name_in_any_script_trains_and_is_read_again(name, family, monkeypatch, store):
+    tasks = tuple(Task(n, "regression", level=0.5) for n in (name, "b", "c"))
+    monkeypatch.setattr(entry("data", "synthetic"), "tasks", tasks)
+    options = {"tasks": 3, "train": 20, "inputs": 4}
+    more = {"sharing_options": {"depths": {name: 1}}} if family == "hierarchical" else {}
+    config = RunConfig(
+        data="synthetic", data_options=options, sharing=family, steps=1, width=4, **more
+    )
+    run = fit(config, progress=False)
+    again = load_run(run.path)
+    assert name in again.record["results"]["test"] and again.digest == run.digest
 
 
 def test_a_run_is_refused_before_it_trains(monkeypatch, store):

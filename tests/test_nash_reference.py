@@ -123,3 +123,8 @@ def test_bad_powers_and_starts_are_refused():
         ccp(np.eye(2), start=[1.0, -1.0])
     with pytest.raises(InputError, match="start"):
         ccp(np.eye(2), start=[1.0])
+
+
+def test_the_procedure_says_where_there_is_no_linearisation():
+    """(M a)_t = 0 at the start: the gradients of two tasks cancel."""
+    assert ccp([[1.0, -1.0], [-1.0, 1.0]], start=[1.0, 1.0]).status == "not_finite"

@@ -1,15 +1,21 @@
 """One check of what a data set loads, for the sets of this package and for anybody's own: what is
 not as the tasks say is refused before any work, by split, task, row and value."""
 
+import re
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtlstudy.data.base import Data, Splits
-from mtlstudy.errors import InputError
+from mtlstudy.errors import InputError, shown
 from mtlstudy.models.tasks import Task
 
 NEED_TWO = ("auc", "pearson", "spearman")
 """Metrics that are undefined where all labels agree."""
+NAME = re.compile(r"[\w-]{1,60}")
+"""A task's name, in any script: it names parameters, columns and labels of figures."""
+TAKEN = {*dir(nn.ModuleDict()), *dir(nn.ParameterDict()), "shared"}
+"""Names that a model has for something else."""
 
 
 def check(data: Data, splits: Splits) -> None:
@@ -21,8 +27,13 @@ def check(data: Data, splits: Splits) -> None:
         InputError: the first thing that is not so.
     """
     names = [task.name for task in data.tasks]
-    if len(set(names)) < len(names):
-        raise InputError(f"data = {data.name!r}: tasks {names}; allowed: names that differ")
+    if not names or len(set(names)) < len(names):
+        reason = f"tasks {shown(names)}; allowed: one at least, of names that differ"
+        raise InputError(f"data = {data.name!r}: {reason}")
+    for name in names:
+        if not NAME.fullmatch(name) or name in TAKEN:
+            allowed = "up to 60 letters, digits, _ and -, no attribute of a model such as type"
+            raise InputError(f"data = {data.name!r}: task {shown(name)}; allowed: {allowed}")
     for part, split in vars(splits).items():
         pools, where = split.pools(), f"data = {data.name!r}: {part}"
         for what, have in (("inputs", set(pools) - {""} or set(names)), ("targets", split.targets)):

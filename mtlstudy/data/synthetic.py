@@ -53,7 +53,7 @@ class Synthetic(Data):
         rho: Annotated[float, Field(ge=0, le=1)] = 0.9
         train: Annotated[int, Field(ge=10, le=100_000)] = 1000
         inputs: Annotated[int, Field(ge=1, le=1000)] = 20
-        noise: Annotated[float, Field(ge=0)] = 0.1
+        noise: Annotated[float, Field(ge=0, le=1e6)] = 0.1
         multi_input: bool = False
 
     @property
@@ -83,7 +83,8 @@ class Synthetic(Data):
         psi = [normal(o.tasks, o.inputs, F)]
         v = normal(o.tasks, F)
         if lower == "shared":
-            phi[0][:], psi[0][:] = phi[0][0], phi[0][0]
+            common = phi[0][0].clone()
+            phi[0][:], psi[0][:] = common, common
         if layers == 2:
             phi.append(normal(o.groups, F, F))
             psi.append(normal(o.tasks, F, F))

@@ -111,7 +111,12 @@ def ccp(
     status, programs = "not_started", 0
     while programs < iterations:
         programs += 1
-        slope.value = 1 / a + G @ (1 / (G @ a))  # ∇ Σφ
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            tangent = 1 / a + G @ (1 / (G @ a))  # ∇ Σφ
+        if not np.isfinite(tangent).all():  # (G a)_t = 0: there is no linearisation
+            status = "not_finite"
+            break
+        slope.value = tangent
         status = _solve(problem, solver)
         if variable.value is None:
             break

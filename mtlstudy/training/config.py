@@ -36,7 +36,7 @@ class RunConfig(Fields):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
     batch_size: Annotated[int, Field(ge=1, le=10**6)] = 64
-    temperature: Annotated[float, Field(ge=1)] | None = None
+    temperature: Annotated[float, Field(ge=1, le=1e6)] | None = None
     steps: Annotated[int, Field(ge=1, le=10**9)] = 250
     evaluations: Annotated[int, Field(ge=1, le=10**6)] = 5
     width: Annotated[int, Field(ge=1, le=8192)] = 64
@@ -108,7 +108,13 @@ class RunConfig(Fields):
                 raise ValueError(f"{field} = {getattr(self, field)}: {reason}; allowed: {allowed}")
         if self.weighting_options.get("level") == "representation":
             raise ValueError(f"level = 'representation': {reason}; allowed: parameters")
-        if self.weighting == "block_nash" and self.weighting_options["update_every"] > 1:
+        every = self.weighting_options.get("update_every", 1)
+        if self.sharing_options.get("signal") == "gradient" and (
+            every > 1 or entry("weighting", self.weighting).needs != "gramians"
+        ):
+            reason = f"weighting = {self.weighting!r} does not ask for them at every step"
+            raise ValueError(f"signal = 'gradient' takes task gradients, and {reason}")
+        if self.weighting == "block_nash" and every > 1:
             raise ValueError(f"update_every: {reason}, and the blocks with them; allowed: 1")
 
     def _check_sharded(self) -> None:

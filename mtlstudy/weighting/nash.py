@@ -34,8 +34,8 @@ class Nash(GameWeighting):
         ("weighted", as in the authors' code) or not ("own"); level: the game on the gradients of
         the shared parameters, or of the representation."""
 
-        power: tuple[Annotated[float, Field(gt=0)], ...] | None = None
-        max_norm: Annotated[float, Field(gt=0)] | None = 1.0
+        power: tuple[Annotated[float, Field(gt=0, le=1e6)], ...] | None = None
+        max_norm: Annotated[float, Field(gt=0, le=1e6)] | None = 1.0
         head_gradients: Literal["weighted", "own"] = "weighted"
         level: Literal["parameters", "representation"] = "parameters"
 

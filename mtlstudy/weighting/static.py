@@ -24,7 +24,7 @@ class Static(LossWeighting):
     class Options(NoOptions):
         """weights: one positive number a task; normalised to sum 1. Without them all are equal."""
 
-        weights: tuple[Annotated[float, Field(gt=0)], ...] | None = None
+        weights: tuple[Annotated[float, Field(gt=0, le=1e6)], ...] | None = None
 
     c: Tensor  # (K,)
 

@@ -345,7 +345,7 @@ method("cagrad", TorchJDGramian, "CAGradWeighting", "Liu et al. 2021, arXiv 2110
 method("mgda", TorchJDGramian, "MGDAWeighting",
        "Désidéri 2012; Sener & Koltun 2018, arXiv 1810.04650",
        "The shortest vector in the convex hull of the task gradients, by Frank–Wolfe.",
-       {"epsilon": option(1e-3, "a Frank–Wolfe step below it ends the search", gt=0),
+       {"epsilon": option(1e-3, "a Frank–Wolfe step below it ends the search", gt=0, le=1),
         "max_iters": option(100, "steps at most (2 tasks: the first is exact)", ge=1, le=10**6)})
 method("imtl_g", TorchJDGramian, "IMTLGWeighting",
        "Liu et al. 2021 (IMTL), ICLR, OpenReview IMPnRXEWpvr",
@@ -360,7 +360,7 @@ method("aligned_mtl", TorchJDGramian, "AlignedMTLWeighting",
 method("fairgrad", FairGradAdapter, "FairGradWeighting", "Ban & Ji 2024, arXiv 2402.15638",
        "The α-fair sharing of descent, M a = a^(−1/α), by least squares; α = 1 is the game of "
        "Nash-MTL. Least squares that end early (small gradients) are reported as MAX_ITERATIONS.",
-       {"alpha": option(2.0, "1: proportional, ∞: max–min fairness (authors: 2)", gt=0, le=100)})
+       {"alpha": option(2.0, "1: proportional, ∞: max–min fairness (authors: 2)", ge=0.1, le=100)})
 method("upgrad", TorchJDGramian, "UPGradWeighting", "Quinton & Rey 2024, arXiv 2406.16232",
        "The mean of the task gradients, each projected onto the directions that hurt no task.")
 method("dualproj", TorchJDGramian, "DualProjWeighting",
@@ -391,7 +391,7 @@ method("config", TorchJDJacobian, "ConFIG", "Liu et al. 2024 (ConFIG), arXiv 240
 method("excess_mtl", TorchJDJacobian, "ExcessMTL", "He et al. 2024, arXiv 2402.02009",
        "Weights grow with a task's estimated excess risk, Σ g² / √(Σ over the steps of g²). Its "
        "state is as large as J.",
-       {"robust_step_size": option(1.0, "of the exponentiated gradient (LibMTL: 0.01)", gt=0),
+       {"robust_step_size": option(1.0, "of exponentiated gradient (LibMTL: 0.01)", gt=0, le=1e6),
         "n_warmup_steps": option(0, "equal-weight steps that scale the risks (0)", ge=0, le=10**9)},
        state=("_weights", "_sq_grad_sum", "_initial_w", "_warmup_w_sum", "_n_steps", "_state_key"),
        holder="weighting")
@@ -408,7 +408,7 @@ method("imtl_l", ByTask, "IMTLL", "Liu et al. 2021 (IMTL), ICLR, OpenReview IMPn
 method("dwa", DWAAdapter, "DWA", "Liu, Johns & Davison 2019, arXiv 1803.10704",
        "Σ_t λ_t L_t, λ = K softmax(r / T), r_t the ratio of the mean losses of the last two "
        "epochs; equal until there are two.",
-       {"temperature": option(2.0, "T (the paper: 2)", gt=0),
+       {"temperature": option(2.0, "T (the paper: 2)", gt=0, le=1e6),
         "epoch": option(25, "steps of an epoch (the paper: a pass over the data)", ge=1, le=10**9)},
        arguments=lambda options, K: {"temperature": options["temperature"]},
        state=("_loss_sum", "_n_batches", "_previous_averages"))
@@ -420,16 +420,16 @@ method("gls", TorchJDLoss, "GeometricMean", "Chennupati et al. 2019 (GLS), arXiv
 method("famo", FAMOAdapter, "FAMO", "Liu et al. 2023 (FAMO), arXiv 2306.03792",
        "c Σ_t z_t log L_t with z = softmax(w): w is trained, by its own Adam, on how far the "
        "step has brought each loss down.",
-       {"lr": option(0.025, "learning rate of w (the paper: 0.025)", ge=0),
-        "weight_decay": option(1e-3, "of w (the paper's γ: 0.001)", ge=0)},
+       {"lr": option(0.025, "learning rate of w (the paper: 0.025)", ge=0, le=10),
+        "weight_decay": option(1e-3, "of w (the paper's γ: 0.001)", ge=0, le=1)},
        arguments=shape, state=("_prev_losses",))
 method("stch", TorchJDLoss, "STCH", "Lin et al. 2024 (STCH), arXiv 2402.19078",
        "μ log Σ_t exp(L_t / (K μ)): a smooth maximum of the losses, in which the worst task has "
        "the most weight.",
-       {"mu": option(0.1, "the smoothing, → 0 for the maximum (the paper: 0.01 to 1)", gt=0)})
+       {"mu": option(0.1, "the smoothing, → 0 for the maximum (paper: 0.01 to 1)", gt=0, le=1e6)})
 method("pbi", PBIAdapter, "PBI", "Zhang & Li 2007 (MOEA/D), IEEE TEC 11(6)",
        "The length of L along (1, …, 1) and θ times its distance from there; tasks below the "
        "mean may have negative weights.",
-       {"theta": option(5.0, "price of the distance (the paper: 5)", ge=0)},
+       {"theta": option(5.0, "price of the distance (the paper: 5)", ge=0, le=1e6)},
        arguments=lambda options, K: {"weights": torch.ones(K), **options})
 # fmt: on

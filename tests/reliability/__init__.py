@@ -37,6 +37,7 @@ class Outcome(NamedTuple):
 
 
 PARTS: dict[str, Count] = {
+    "configs": Count(2000, 30),
     "kills": Count(200, 4),
     "mutations": Count(1000, 44),
     "offline": Count(4, 1),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mtlstudy import InputError, RunConfig
+from mtlstudy import InputError, RunConfig, fit
 
 LEVEL = {"weighting_options": {"level": "representation"}}
 BAD = [
@@ -29,6 +29,11 @@ BAD = [
     ({"memory_mb": 0}, "memory_mb = 0: "),
     ({"processes": 1, "sharded": True}, "processes = 1 with sharded = True: allowed: 2 or more"),
 ]
+GRADIENT = {"sharing": "nash_share", "sharing_options": {"signal": "gradient"}}
+BAD += [
+    ({**GRADIENT, "weighting": "graddrop"}, "signal = 'gradient' takes task gradients"),
+    ({**GRADIENT, "weighting_options": {"update_every": 2}}, "at every step"),
+]
 SHARDED = [
     ({"mode": "batched"}, "mode = 'batched' with sharded = True: allowed: auto, sequential"),
     ({"compile": True}, "compile = True with sharded = True"),
@@ -52,3 +57,15 @@ def test_a_copy_is_validated_anew():
     assert config.but(steps=7).steps == 7
     with pytest.raises(InputError, match="nothing is shared"):
         config.but(sharing="single_task")
+
+
+@pytest.mark.parametrize("family", ["sparse", "branched"])
+def test_a_family_that_makes_no_sense_over_the_data_is_refused_before_training(family, store):
+    with pytest.raises(InputError, match=f"sharing = '{family}'"):
+        fit(RunConfig(data="toy", sharing=family, steps=2, width=1, depth=1), progress=False)
+    assert not list(store.rglob("checkpoint*"))
+
+
+def test_one_group_with_one_lower_layer_is_a_truth():
+    options = {"tasks": 2, "groups": 1, "layers": 2, "lower": "shared", "inputs": 2, "train": 20}
+    assert fit(RunConfig(data="two_groups", data_options=options, steps=1), False).status == "done"

@@ -24,6 +24,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from mtlstudy.errors import InputError
 from mtlstudy.models.sharing._dynamic import Searched, named
 from mtlstudy.models.sharing.base import Partitioned, Problem, State, parameters, registry
 from mtlstudy.nash.coalition import Coalition
@@ -54,8 +55,12 @@ class Branched(Searched):
             return
         apart = Partitioned(problem.backbone, problem.tasks, problem.heads(), options)
         K, steps = len(apart.tasks), max(1, round(options.search * problem.steps))
+        x = problem.examples(options.examples)
+        if len(x) < 3:  # their pairs are what is correlated
+            reason = f"{len(x)} training examples; allowed: at least 3"
+            raise InputError(f"sharing = {cls.name!r}: {reason}")
         problem.train(apart, steps)
-        A = affinities(apart, problem.examples(options.examples))
+        A = affinities(apart, x)
         first = apart.task_names[0]
         sizes = [sum(p.numel() for p in parameters(stage[first])) for stage in apart.stages]
         tree = best_tree([1 - a for a in A], sizes, options.trunks * sum(sizes))

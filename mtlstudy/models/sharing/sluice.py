@@ -40,7 +40,7 @@ class Sluice(Sharing):
 
         subspaces: Annotated[int, Field(ge=1, le=8)] = 2
         own: Annotated[float, Field(gt=0, le=1)] = 0.9
-        orthogonality: Annotated[float, Field(ge=0)] = 1e-3
+        orthogonality: Annotated[float, Field(ge=0, le=1e6)] = 1e-3
 
     alpha: Any
     beta: Any

@@ -34,7 +34,7 @@ class Soft(Partitioned):
     class Options(NoOptions):
         """strength: λ; norm: l2 (squared) or l1."""
 
-        strength: Annotated[float, Field(ge=0)] = 1e-3
+        strength: Annotated[float, Field(ge=0, le=1e6)] = 1e-3
         norm: Literal["l2", "l1"] = "l2"
 
     def build(self, backbone: Backbone) -> None:

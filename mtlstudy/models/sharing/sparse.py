@@ -59,6 +59,8 @@ class Sparse(Sharing):
                 mask = torch.stack(masks)  # (K, …)
                 self.register_buffer(f"mask {l} {name}".replace(".", "/"), mask)
                 p.data *= mask.any(0)  # what no task uses is zero, and stays so
+        if not self.masks():
+            raise self.refuse("this backbone has no weight matrix that could be pruned")
 
     def trunk(self) -> list[nn.Module]:
         """The shared stages."""

@@ -33,7 +33,7 @@ class TraceNorm(Partitioned):
     class Options(NoOptions):
         """strength: λ; unfolding: which matrices of the stacked weights pay."""
 
-        strength: Annotated[float, Field(ge=0)] = 1e-3
+        strength: Annotated[float, Field(ge=0, le=1e6)] = 1e-3
         unfolding: Literal["last", "tucker", "tt"] = "last"
 
     def stacked(self) -> Iterator[tuple[str, Tensor]]:

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from mtlstudy.study import metrics, plan
 from mtlstudy.study.figures import comparison
 from mtlstudy.study.figures.panels import ACROSS, legend, lines, nothing, panels, strip, tiles
-from mtlstudy.study.figures.style import DARK, GREY, look
+from mtlstudy.study.figures.style import DARK, GREY, literal, look
 from mtlstudy.study.korean import called, measured, task_name
 from mtlstudy.study.results import Results
 from mtlstudy.study.words import load, name, word
@@ -108,7 +108,7 @@ def confusion(results: Results) -> Figure:
         for i, j in zip(*np.nonzero(share >= 0.5), strict=True):
             tint, text = "white" if share[i, j] > 60 else DARK, f"{share[i, j]:.0f}"
             ax.text(j, i, text, ha="center", va="center", fontsize=7, color=tint)
-        shown = [str(names.get(task, {}).get(c, c)) for c in table]
+        shown = [literal(names.get(task, {}).get(c, c)) for c in table]
         counted = [f"{one} ({n:,.0f})" for one, n in zip(shown, total, strict=True)]
         ax.set_xticks(range(len(shown)), shown, rotation=90 if len(shown) > 4 else 0, fontsize=7.5)
         ax.set_yticks(range(len(shown)), counted, fontsize=7.5)

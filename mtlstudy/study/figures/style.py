@@ -67,6 +67,11 @@ def style() -> None:
     warnings.filterwarnings("error", message=r"Glyph .* missing from")
 
 
+def literal(text: object) -> str:
+    """A label from data as it stands: no mathematics between two dollars."""
+    return str(text).replace("$", r"\$")
+
+
 def save(figure: Figure, stem: str | Path) -> list[Path]:
     """Write ``stem``.svg, .pdf and .png, without dates in them; the folder is made.
 
