@@ -189,4 +189,27 @@ def test_options_added_later_name_no_new_run(folder):
     with pytest.raises(InputError, match="did you mean"):
         RunConfig(data="korean_sentences", data_options={"featurs": "vectors"})
     with pytest.raises(InputError, match="backbone = 'cnn'"):
-        HATE(HATE.Options(features="encoder", encoder=folder)).backbone(None, name="cnn")
+        HATE(HATE.Options(features="encoder", encoder=folder)).backbone(
+            None, name="cnn", dropout=0.0
+        )
+
+
+@pytest.mark.skipif(not data.get("ud_korean").available(), reason="no treebanks")
+def test_every_word_is_tagged_once_at_its_first_piece(folder):
+    """Rows of 16 pieces: long sentences go on in further ones."""
+    kind, options = data.get("ud_korean"), {"treebank": "gsd", "train": 12}
+    plain = kind(kind.Options(**options)).load(0)
+    options |= {"features": "encoder", "encoder": folder, "length": 16}
+    splits = kind(kind.Options(**options)).load(0)
+    for part in ("train", "validation"):
+        x, y = getattr(splits, part).inputs, getattr(splits, part).targets
+        assert x.shape[1:] == (16, tiny.WIDTH) and x.dtype == torch.float16
+        for task in y:
+            where = y[task] != -100
+            assert x[where].any(-1).all(), "a label stands at a piece"
+            expected = getattr(plain, part).targets[task]
+            assert y[task][where].tolist() == expected[expected != -100].tolist()
+    small = {"steps": 2, "evaluations": 1, "batch_size": 4}
+    run = fit(RunConfig(data="ud_korean", data_options=options, sharing="hierarchical", **small))
+    assert run.status == "done"
+    assert "features" not in RunConfig(data="korean_tagging").data_options

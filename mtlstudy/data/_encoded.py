@@ -15,6 +15,7 @@ import logging
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ from mtlstudy.data._hub import cache
 from mtlstudy.errors import InputError
 from mtlstudy.files import get, healed, put
 from mtlstudy.models import pretrained
+from mtlstudy.models.backbones import Backbone
 from mtlstudy.models.encoder import Encoder
 
 log = logging.getLogger("mtlstudy")
@@ -49,6 +51,29 @@ def means(texts: Sequence[str], name: str, length: int) -> Tensor:
     return last[:, [0, -1]].flatten(1)
 
 
+def word_states(rows: Sequence[Sequence[str]], name: str, layers: int, length: int) -> Tensor:
+    """`states` of sentences given in words."""
+    encoder = checked(name, layers, length)
+    joined = ["\0".join(words) for words in rows]
+    return _stored(joined, name, encoder, encoder.layers - layers, length, in_words=True)
+
+
+def content(plain: str, options: Any) -> str:
+    """The digest of a data set's content and, where it reads an encoder, of the weights."""
+    if options.features == "cnn":
+        return plain
+    return hashlib.sha256(f"{plain} {pretrained.digest(options.encoder)}".encode()).hexdigest()
+
+
+def stages(options: Any, backbone: str, dropout: float, tokens: bool = False) -> Backbone:
+    """The top layers of the encoder of a data set's options; `InputError` for another backbone."""
+    o = options
+    if backbone != "auto":
+        reason = f"with features = {o.features!r} the encoder is the backbone; allowed: auto"
+        raise InputError(f"backbone = {backbone!r}: {reason}")
+    return pretrained.load(o.encoder).backbone(o.layers, o.length, dropout, tokens)
+
+
 def checked(name: str, layers: int, length: int) -> Encoder:
     """The encoder; `InputError` where it has not so many layers or positions."""
     encoder = pretrained.load(name)
@@ -66,10 +91,16 @@ def _key(text: str) -> bytes:
 
 
 def _stored(
-    texts: Sequence[str], name: str, encoder: Encoder, layer: int | None, length: int
+    texts: Sequence[str],
+    name: str,
+    encoder: Encoder,
+    layer: int | None,
+    length: int,
+    in_words: bool = False,
 ) -> Tensor:
-    """(N, T, d) after a layer, or without one the means (N, MEANS, d); half precision."""
-    what = "means" if layer is None else f"layer{layer}"
+    """(N, T, d) after a layer, or without one the means (N, MEANS, d); half precision. in_words:
+    a text is words with "\\0" between."""
+    what = "means" if layer is None else f"{'words' if in_words else 'layer'}{layer}"
     folder = cache("encoder") / f"{pretrained.digest(name)[:16]}-v{VERSION}-{what}-{length}"
     folder.mkdir(exist_ok=True)
     row: dict[bytes, list[int]] = {}  # digest of a text → where it is needed
@@ -95,7 +126,7 @@ def _stored(
             file.touch()
     if row:
         missing = [texts[rows[0]] for rows in row.values()]
-        for done, values in _computed(missing, encoder, layer, length):
+        for done, values in _computed(missing, encoder, layer, length, in_words):
             keys = np.frombuffer(b"".join(map(_key, done)), np.uint8).reshape(-1, 16)
             memory = io.BytesIO()
             np.savez(memory, keys=keys, values=values)
@@ -106,11 +137,14 @@ def _stored(
 
 
 def _computed(
-    texts: Sequence[str], encoder: Encoder, layer: int | None, length: int
+    texts: Sequence[str], encoder: Encoder, layer: int | None, length: int, in_words: bool
 ) -> Iterator[tuple[list[str], np.ndarray]]:
     """Texts in chunks of about one length with their values (n, t ≤ T, d) or (n, MEANS, d)."""
     start, end = encoder.special
-    whole = encoder.pieces(texts)
+    if in_words:
+        whole = [encoder.words(text.split("\0"))[0] for text in texts]
+    else:
+        whole = encoder.pieces(texts)
     rows = [[start, *one[: length - 2], end] for one in whole]
     if cut := sum(len(one) > length - 2 for one in whole):
         log.info("encoder: %d of %d texts cut to %d pieces", cut, len(texts), length)

@@ -17,6 +17,7 @@ from mtlstudy.data._hub import Source, rows
 from mtlstudy.data._text import clean
 from mtlstudy.data.base import Splits, divide, registry
 from mtlstudy.data.sentences import Length, Sentences, Texts
+from mtlstudy.errors import InputError
 from mtlstudy.models.tasks import Task
 
 LABELS = {  # of the tasks with a label a token
@@ -111,7 +112,12 @@ class Klue(Sentences):
         validation = known.take(held[: o.test])
         known = known.take(rest).without(validation)
         train = known.sample(o.train or len(known), seed)
+        parts = (train, validation, test.sample(o.test or len(test), 0))
+        if o.features != "cnn":
+            if not by_word or o.features == "vectors":
+                what = f"features = {o.features!r} with config = {o.config!r}"
+                raise InputError(f"data_options.{what}: allowed: cnn; for dp also encoder")
+            return Splits(*(tagged.encoded(part, NAMES, o) for part in parts))
         numbers = tagged.Vocabulary(train.words, 5 if by_word else 2, by_ending=by_word)
         self.vocabulary = len(numbers)
-        parts = (train, validation, test.sample(o.test or len(test), 0))
         return Splits(*(tagged.tensors(part, numbers, NAMES, o.length) for part in parts))

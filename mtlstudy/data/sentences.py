@@ -22,13 +22,12 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from mtlstudy.data import _encoded
 from mtlstudy.data._encoded import states
 from mtlstudy.data._hub import rows
-from mtlstudy.data._text import KINDS, clean, digest, train
+from mtlstudy.data._text import KINDS, clean, train
 from mtlstudy.data._vectors import fixed, vectors
 from mtlstudy.data.base import Data, Examples, Split, Splits, divide, standardise
-from mtlstudy.errors import InputError
-from mtlstudy.models import pretrained
 from mtlstudy.models.backbones import Backbone, mlp
 from mtlstudy.models.encoder import Compare, GateMean
 from mtlstudy.registry import Options as NoOptions
@@ -89,10 +88,7 @@ class Sentences(Data):
         pool: Size = added(None)
 
     def content(self) -> str:
-        """With an encoder, its weights are read as well."""
-        if self.options.features == "cnn":
-            return super().content()
-        return digest([super().content(), pretrained.digest(self.options.encoder)])
+        return _encoded.content(super().content(), self.options)
 
     def read(self, split: str) -> Texts:
         """A split as its file has it."""
@@ -137,11 +133,8 @@ class Sentences(Data):
         o = self.options
         if o.features == "cnn":
             return super().backbone(splits, name=name, **sizes)
-        allowed = ("auto", "mlp") if o.features == "vectors" else ("auto",)
-        if name not in allowed:
-            raise InputError(f"backbone = {name!r}: with features = {o.features!r} {allowed}")
-        if o.features == "encoder":
-            return pretrained.load(o.encoder).backbone(o.layers, o.length, sizes["dropout"])
+        if o.features == "encoder" or name not in ("auto", "mlp"):
+            return _encoded.stages(o, name, sizes["dropout"], self.tagging)
         inputs = splits.train.form()[-1]
         trunk = mlp(inputs, sizes["width"], sizes["depth"], sizes["dropout"])
         return replace(trunk, gate_input=GateMean)

