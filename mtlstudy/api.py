@@ -192,13 +192,17 @@ class Backward:
         self.balancer, self.losses, self.z = balancer, losses, z
         self.retain, self.scale = retain, scale
         self.K, self.names = len(balancer.names), balancer.names
+        self.grads: dict[Tensor, Tensor] = {}
+        if balancer.kind.needs == "losses":  # who reaches what does not matter
+            found = leaves(torch.stack([*losses.values()]))
+            self.by: dict[Tensor, list[int]] = {p: [] for p in found}
+            return
         self.reach = {t: leaves(loss) for t, loss in losses.items()}
-        self.by: dict[Tensor, list[int]] = {}
+        self.by = {}
         for t, found in self.reach.items():
             for p in found:
                 self.by.setdefault(p, []).append(t)
         self.shared = self.among(shared)
-        self.grads: dict[Tensor, Tensor] = {}
 
     def among(self, shared: Blocks | None) -> dict[tuple[int, ...], list[list[Tensor]]]:
         """The parameters to bargain over, by the losses that reach them, block by block."""
@@ -217,7 +221,7 @@ class Backward:
                 if len(tasks := self.by.get(p, [])) > 1:
                     at = block if kind.per_block else ""
                     found.setdefault(tuple(tasks), {}).setdefault(at, []).append(p)
-        if not found and len(self.losses) > 1 and kind.needs != "losses":
+        if not found and len(self.losses) > 1:
             reason = "no parameter is reached by two losses, so there is nothing to balance"
             raise InputError(f"shared: {reason}; were they computed by one model, undetached?")
         return {tasks: list(blocks.values()) for tasks, blocks in found.items()}
