@@ -384,3 +384,31 @@ def test_two_image_files_without_a_pin_are_two_entries_of_the_cache(places):
         pairs.images.cache_clear()
         found.append(pairs.images(unpinned, "train").images.max().item())
     assert found == [10, 200]
+
+
+def snapshot(places, name, table):
+    folder = places / "hf/datasets--some--set/snapshots" / name / "default"
+    folder.mkdir(parents=True)
+    pq.write_table(table, folder / "train-00000-of-00001.parquet")
+
+
+def test_of_two_snapshots_the_one_that_fits_the_pin_is_read(places):
+    snapshot(places, "a", TABLE.slice(1))
+    with pytest.raises(InputError, match=r"snapshots/a/.*has digest"):
+        rows(source(), "train")
+    snapshot(places, "b", TABLE)
+    assert len(rows(source(), "train")) == len(TABLE)
+
+
+@pytest.mark.parametrize("name", ["with space", "\uc790\ub8cc", "li'nk", "%20#?"])
+@pytest.mark.parametrize("variable", ["MTLSTUDY_DATA", "MTLSTUDY_CACHE", "HF_HUB_CACHE"])
+def test_a_place_may_have_any_name_and_be_a_link(places, monkeypatch, name, variable):
+    root = places / "real"
+    if variable == "HF_HUB_CACHE":
+        snapshot(places, "a", TABLE)
+        (places / "hf").rename(root)
+    else:
+        put(places, root="real/hub" if variable == "MTLSTUDY_CACHE" else "real")
+    (places / name).symlink_to(root)
+    monkeypatch.setenv(variable, str(places / name))
+    assert len(rows(source(), "train")) == len(TABLE) and content(source())

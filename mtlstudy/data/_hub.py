@@ -157,8 +157,9 @@ def shards(names: Iterable[str], config: str, split: str) -> list[str]:
     return of_config or other
 
 
-def _find(source: Source, split: str) -> list[Path]:
-    """The files of a split, from the first place that has them."""
+def _find(source: Source, split: str) -> list[list[Path]]:
+    """The files of a split, from the first place that has them; of the Hugging Face cache those of
+    every snapshot."""
     if split not in source.splits:
         raise unknown(f"data {source}: split", split, source.splits)
     mirror = os.environ.get("MTLSTUDY_DATA")
@@ -167,12 +168,14 @@ def _find(source: Source, split: str) -> list[Path]:
     hugging_face = Path(os.environ.get("HF_HUB_CACHE") or f"{home}/hub").expanduser()
     for folder in (*([Path(mirror).expanduser()] if mirror else []), _cache() / "hub"):
         if (file := _path(folder, source, split)).is_file():
-            return [file]
+            return [[file]]
     folder = hugging_face / f"datasets--{source.hub_id.replace('/', '--')}" / "snapshots"
+    found = []
     for snapshot in sorted(folder.glob("*")):
         names = [file.relative_to(snapshot).as_posix() for file in snapshot.rglob("*.parquet")]
-        if files := [snapshot / name for name in shards(names, source.config, split)]:
-            return files
+        found.append([snapshot / name for name in shards(names, source.config, split)])
+    if any(found):
+        return [files for files in found if files]
     raise MissingData(
         f"data {source}: {split} is missing; looked at MTLSTUDY_DATA ({mirror or 'not set'}); "
         f"the cache ({_cache() / 'hub'}); the Hugging Face cache ({hugging_face}); set "
@@ -186,8 +189,19 @@ def _path(root: Path, source: Source, split: str) -> Path:
 
 
 def _checked(source: Source, split: str) -> tuple[list[Path], str]:
-    """The files of a split, and the digest of their content: it is as pinned."""
-    files = _find(source, split)
+    """The files of a split, and the digest of their content: it is as pinned. Where no snapshot
+    fits the pin, the first one is refused."""
+    faults = list[InputError]()
+    for files in _find(source, split):
+        try:
+            return files, _digest(source, split, files)
+        except InputError as error:
+            faults.append(error)
+    raise faults[0]
+
+
+def _digest(source: Source, split: str, files: list[Path]) -> str:
+    """The digest of the content of files, read once for each state that they are in."""
     try:
         stats = [(file.resolve(), file.stat()) for file in files]
         held = [_bytes(f, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for f, s in stats]
@@ -196,7 +210,7 @@ def _checked(source: Source, split: str) -> tuple[list[Path], str]:
     text = str([str(source), split, source.splits[split], source.columns, held])
     verdict = cache("checked") / hashlib.sha256(text.encode()).hexdigest()[:32]
     if known := healed(get, verdict):
-        return files, known.decode()
+        return known.decode()
     try:
         sha = _check(source, split, files, _read(source, files))
     except InputError as error:
@@ -204,7 +218,7 @@ def _checked(source: Source, split: str) -> tuple[list[Path], str]:
             raise InputError(f"{error}; moved to {aside(files[0])}") from None
         raise
     put(verdict, sha.encode())
-    return files, sha
+    return sha
 
 
 @remembered

@@ -99,8 +99,8 @@ def drawn(profile: str, commit: str) -> list[RunConfig]:
 def recheck(profile: str, seconds: float = SECONDS) -> Path:
     """Train a sample of the published runs again, in a store of its own, and write what came out to
     `file`: `MOST` runs, as many as the time allows where the arithmetic is the portable one."""
-    if not 0 < seconds < float("inf"):
-        raise InputError(f"seconds = {seconds}: allowed: a finite number > 0")
+    if not 0 <= seconds < float("inf"):
+        raise InputError(f"seconds = {seconds}: allowed: a finite number ≥ 0")
     commit, begin = store.commit(), time.perf_counter()
     outcomes = list[dict[str, Any]]()
     with store.empty():
