@@ -29,7 +29,8 @@ PARTS["between"] = "oln"
 
 
 class Layer(TransformerBlock):
-    """One layer: (N, k T, d) → (N, k T, d); the k texts of a row do not see each other."""
+    """One layer: (N, k T, d), in half precision where it comes from the cache, → (N, k T, d); the k
+    texts of a row do not see each other."""
 
     def __init__(self, width: int, heads: int, eps: float, length: int, dropout: float) -> None:
         super().__init__(width, heads, dropout)
@@ -37,7 +38,6 @@ class Layer(TransformerBlock):
         self.before.eps = self.between.eps = eps
 
     def forward(self, h: Tensor) -> Tensor:
-        """Cached states come in half precision."""
         texts = h.float().unflatten(1, (-1, self.length)).flatten(0, 1)  # (N k, T, d)
         mask = token_mask(texts)
         a = self.before(texts + self.drop(self.attend(texts, mask[..., 0] != 0)))
@@ -53,7 +53,6 @@ class TextMean(nn.Module):
         self.length = length
 
     def forward(self, h: Tensor) -> Tensor:
-        """As the class says."""
         texts = h.unflatten(1, (-1, self.length))  # (N, k, T, d)
         mean: Tensor = texts.sum(2) / token_mask(texts).sum(2).clamp_min(1)
         return mean.squeeze(1) if mean.shape[1] == 1 else mean
@@ -63,7 +62,6 @@ class GateMean(nn.Module):
     """What a gate sees, the mean over texts and pieces: (N, …, d) → (N, d)."""
 
     def forward(self, h: Tensor) -> Tensor:
-        """As the class says."""
         h = h.float().reshape(len(h), -1, h.shape[-1])
         return h.sum(1) / token_mask(h).sum(1).clamp_min(1)
 
@@ -80,7 +78,6 @@ class Compare(nn.Module):
         self.linear = nn.Linear(4 * width, outputs)
 
     def forward(self, z: Tensor) -> Tensor:
-        """As the class says."""
         if z.shape[1] == 2:
             u, v = z.unbind(1)
             z = torch.stack([u, v, (u - v).abs(), u * v], 1)
