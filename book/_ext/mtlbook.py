@@ -5,14 +5,15 @@ the network.
   _build/text/<profile>.json (`mtlstudy text`), the profile being $MTLSTUDY_PROFILE or quick;
   `{{ meta.… }}` is book/metadata.yml. A missing key is a warning, and so an error under -W.
 - `% generated: KIND NAME` on a line is replaced by text made from the package and from result
-  files: data-cards, downloads, recheck, and for the chapters on sharing (see families.py) diagram,
-  options and families.
+  files: data-cards, downloads, licences, recheck, and for the chapters on sharing (see families.py)
+  diagram, options and families.
 - Scripts that sphinx-thebe would fetch from a CDN are dropped.
 """
 
 import json
 import os
 import re
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ from mtlstudy.training.store import build_folder
 
 log = logging.getLogger(__name__)
 PROFILE = os.environ.get("MTLSTUDY_PROFILE", "quick")
+LICENCE = "License :: "
 PARTS = ("claims", "run", "provenance", "set")
 
 
@@ -164,6 +166,24 @@ def recheck(source: Path, _: str) -> str:
     return table(caption, words["head"], rows, "tab-recheck", "lllrlrll")
 
 
+def licences(source: Path, _: str) -> str:
+    """Every installed package under the licence that its metadata names: an SPDX expression, the
+    classifiers, or the first words of the field; of several versions the one that is imported."""
+    words, by_licence = load("words.ko.yml")["book"]["licences"], dict[str, dict[str, str]]()
+    first = {one.metadata["Name"]: one for one in reversed(list(distributions()))}
+    for one in first.values():
+        meta = one.metadata
+        named = [c.rpartition(" :: ")[2] for c in meta.get_all("Classifier") or [] if LICENCE in c]
+        free = next(iter((meta.get("License") or "").strip().splitlines()), "")[:60]
+        licence = meta.get("License-Expression") or ", ".join(sorted(named)) or free or NONE
+        by_licence.setdefault(licence, {})[meta["Name"]] = one.version
+    rows = [
+        [escape(licence), ", ".join(escape(f"{n} {v}") for n, v in sorted(packages.items()))]
+        for licence, packages in sorted(by_licence.items())
+    ]
+    return table(words["caption"], words["head"], rows, "tab-licences", "ll")
+
+
 def machine(where: dict[str, str]) -> str:
     """A processor and its instruction set."""
     return escape(" · ".join(where[key] for key in ("processor", "isa") if where.get(key)) or NONE)
@@ -185,6 +205,7 @@ GENERATED = re.compile(r"^% generated: ([a-z-]+)(?: (\w+))?$", re.MULTILINE)
 KINDS = {
     "data-cards": cards_of_all,
     "downloads": downloads,
+    "licences": licences,
     "recheck": recheck,
     "diagram": families.drawing,
     "options": families.options,

@@ -4,6 +4,7 @@ need no built book."""
 import io
 import json
 import re
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from sphinx.errors import SphinxError
 from sphinx.util.docutils import docutils_namespace
 
 from mtlstudy import files
+from mtlstudy.study.tables import escape
 
 CONF = """
 import sys
@@ -90,7 +92,7 @@ def test_a_claim_or_number_that_is_not_there_stops_the_build(tmp_path: Path) -> 
     status, _, messages = build(tmp_path, page, content)
     assert status != 0
     assert "Substitution error" in messages and "'nash'" in messages and "'b'" in messages
-    assert "generated 'nothing'; allowed: data-cards, downloads, recheck" in messages
+    assert "generated 'nothing'; allowed: data-cards, downloads, licences, recheck" in messages
 
 
 def test_a_text_that_is_missing_or_partial_stops_the_build(tmp_path: Path) -> None:
@@ -120,6 +122,16 @@ def test_what_was_trained_again_is_a_table(tmp_path: Path, monkeypatch) -> None:
     row = "| `01234567` | Yeast | 내쉬 | 2 | {} | {} | One \\| two · AVX512 | Three |"
     cells = [("같은 비트", "0.00"), ("시드의 흔들림 안", "0.35"), ("시드의 흔들림 밖", "–")]
     assert all(row.format(*pair) in text for pair in cells)
+
+
+def test_every_installed_package_has_its_licence(tmp_path: Path) -> None:
+    import mtlbook
+
+    lines = mtlbook.licences(tmp_path, "").splitlines()
+    under = {line.split(" | ")[0].strip("| "): line for line in lines if line.startswith("| ")}
+    installed = {one.metadata["Name"] for one in distributions()}
+    assert all(any(escape(name) in line for line in under.values()) for name in installed)
+    assert "mtlstudy 0.1.0" in under["MIT"] and len(under.get("–", "").split(",")) < 10
 
 
 def test_search_words() -> None:

@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import cbook
 from synthetic_frames import render, results
 
 from mtlstudy.errors import InputError
@@ -122,3 +123,10 @@ def test_equal_costs_are_drawn_side_by_side() -> None:
     place = comparison.spread(np.array([1.0, 0.5, 0.5, 0.5]))
     assert len(set(place)) == 4 and place[0] == 1.0
     assert place[1:].mean() == pytest.approx(0.5)
+
+
+def test_a_label_from_data_is_no_mathematics():
+    figure = plt.figure()
+    text = figure.text(0, 0, style.literal("$x$ and $\\frac{1$"))
+    figure.canvas.draw()
+    assert not cbook.is_math_text(text.get_text())
