@@ -36,7 +36,7 @@ tables.bullets(claims.sentences(korean.missing(found)))
 # %% [markdown]
 # ## 과제별 점수
 #
-# 값은 시험 자료에서 잰 시드 평균이다. 시드가 여섯 개 이상이면 구간은 BCa 부트스트랩 95 % 구간이고, 그보다 적으면 최솟값과 최댓값이다.
+# 값은 시험 자료에서 잰 시드 평균이다. 시드가 여섯 개 이상이면 구간은 부호 순위 95 % 구간이고, 그보다 적으면 최솟값과 최댓값이다.
 
 # %%
 korean.shown(found, "scores", korean.scores(found))

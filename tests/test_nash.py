@@ -386,3 +386,19 @@ def test_the_residual_reached_is_said_and_a_caller_may_ask_for_less():
     loose = nash_weights(M, tolerance=1.0)
     assert torch.equal(loose.weights, solution.weights) and loose.solved.all()
     assert "residual" not in nash_weights(torch.zeros(2, 2)).describe()
+
+
+@given(seeds, st.integers(2, 40))
+def test_a_product_that_is_symmetric_to_rounding_alone_is_solved_to_rounding(seed, K):
+    J = normal(seed, K, K + 1).float()
+    M = J.double() @ J.double().T * (1 + 1e-7 * normal(seed + 1, K, K))
+    solution, even = nash_weights(M), (M + M.T) / 2
+    assert_solved(even, solution)
+    torch.testing.assert_close(solution.weights, nash_weights(even).weights, rtol=0, atol=0)
+
+
+def test_a_matrix_that_is_not_symmetric_is_no_gramian():
+    for K in (2, 5):
+        M = torch.eye(K, dtype=torch.float64)
+        M[0, 1] = 0.3
+        assert int(nash_weights(M).status) == Status.INDEFINITE

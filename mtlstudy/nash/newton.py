@@ -34,7 +34,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from mtlstudy.errors import InputError, real
-from mtlstudy.nash.solution import EPS, TINY, BargainingSolution, Status
+from mtlstudy.nash.solution import EPS, ROUNDED, SKEW, TINY, BargainingSolution, Status
 
 ACCELERATOR_STEPS = 24
 """Newton steps on an accelerator, where asking whether all have converged would wait for it (the
@@ -53,8 +53,8 @@ def nash_weights(
     """Solve M a = w a^(−1/α) for every matrix of a batch.
 
     Args:
-        gramian: M (..., K, K), symmetric positive semidefinite, of any real type, on any device, an
-            array or nested lists; solved in float64.
+        gramian: M (..., K, K), positive semidefinite, symmetric up to the rounding of its type: any
+            real one, on any device, or an array or nested lists. Solved in float64.
         power: w (..., K) or (K,), positive bargaining powers; 1 each if not given.
         alpha: fairness α > 0; 1 is Nash.
         start: a (..., K), a warm start such as the last solution; used where it is positive, finite
@@ -145,9 +145,12 @@ def _solve(
     status.masked_fill_(zero.any(-1), Status.ZERO_GRADIENT)
     status.masked_fill_((diagonal <= -TINY).any(-1), Status.INDEFINITE)
     status.masked_fill_(~torch.isfinite(M).all(-1).all(-1), Status.NON_FINITE)
+    D = torch.where((status == Status.MAX_ITERATIONS)[:, None], diagonal, 1.0).rsqrt()
+    skew = ((M - M.mT).abs() * D[:, :, None] * D[:, None, :]).amax((-2, -1))
+    M = torch.where((skew > ROUNDED)[:, None, None], (M + M.mT) / 2, M)
+    status.masked_fill_((status == Status.MAX_ITERATIONS) & (skew > SKEW), Status.INDEFINITE)
     posed = status == Status.MAX_ITERATIONS  # (N,) the problems that can be asked
-
-    D = torch.where(posed[:, None], diagonal, 1.0).rsqrt()
+    D = torch.where(posed[:, None], D, 1.0)
     eye = torch.eye(K, dtype=M.dtype, device=M.device)
     C = torch.where(posed[:, None, None], D[:, :, None] * M * D[:, None, :], eye)
     C.diagonal(dim1=-2, dim2=-1).fill_(1.0)

@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from mtlstudy.nash.solution import EPS, TINY, Status
+from mtlstudy.nash.solution import EPS, ROUNDED, SKEW, TINY, Status
 
 Array = NDArray[np.float64]
 SOLVED, STATIONARY, ZERO_GRADIENT, NON_FINITE, MAX_ITERATIONS, INDEFINITE = map(int, Status)
@@ -44,6 +44,12 @@ def solve(M: Array, w: Array, beta: float, start: Array, max_iterations: int) ->
         zero[n] = np.abs(np.diag(M[n])) < TINY
         status[n] = posed(M[n])
         if status[n] == MAX_ITERATIONS:
+            skew = asymmetry(M[n])
+            if skew > SKEW:
+                status[n] = INDEFINITE
+            elif skew > ROUNDED:
+                M[n] = (M[n] + M[n].T) / 2
+        if status[n] == MAX_ITERATIONS:
             status[n], iterations[n] = newton(M[n], w[n], beta, start[n], max_iterations, a[n])
         if status[n] == SOLVED:
             residual[n] = error(M[n], w[n], beta, a[n])
@@ -59,6 +65,16 @@ def posed(M: Array) -> int:
     if lowest <= -TINY:
         return INDEFINITE
     return ZERO_GRADIENT if lowest < TINY else MAX_ITERATIONS
+
+
+@compiled
+def asymmetry(M: Array) -> float:
+    """The largest |M_ij − M_ji| / √(M_ii M_jj)."""
+    largest = 0.0
+    for i in range(len(M)):
+        for j in range(i):
+            largest = max(largest, abs(M[i, j] - M[j, i]) / sqrt(M[i, i]) / sqrt(M[j, j]))
+    return largest
 
 
 @compiled

@@ -8,6 +8,10 @@ from torch import Tensor
 
 EPS, TINY = torch.finfo(torch.float64).eps, torch.finfo(torch.float64).tiny
 
+ROUNDED, SKEW = 1e-12, 0.05
+"""Asymmetry |M_ij − M_ji| / √(M_ii M_jj) above which M was rounded to less than float64, so that
+(M + Mᵀ) / 2 is solved, and above which it is no Gramian (bfloat16 rounds to 0.004)."""
+
 
 class Status(IntEnum):
     """How a bargaining problem ended. Weights other than those of SOLVED are NaN."""
@@ -25,7 +29,8 @@ class Status(IntEnum):
     """Newton's method did not reach its stopping test, or the residual is above the caller's
     tolerance."""
     INDEFINITE = 5
-    """The matrix is no Gramian: a clearly negative eigenvalue or a negative diagonal entry."""
+    """The matrix is no Gramian: a clearly negative eigenvalue, a negative diagonal entry, or it is
+    not symmetric."""
 
 
 @dataclass(frozen=True)

@@ -213,7 +213,7 @@ def limits(results: Results, table: pd.DataFrame) -> dict[str, str]:
     seeds, bargained = int(table["seeds"].max()), table[table["method"].str.contains("nash")]
     level = min(0.95, statistics.attainable_level(seeds))
     return {
-        "interval": word(f"text.interval.{'range' if level < 0.95 else 'bca'}"),
+        "interval": word(f"text.interval.{'range' if level < 0.95 else 'signed_rank'}"),
         "seeds": str(seeds),
         "level": number(100 * level, 0),
         "smallest_p": number(statistics.smallest_p(seeds), 3),

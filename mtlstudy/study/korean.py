@@ -55,7 +55,7 @@ def measured(results: Results, baselines: pd.DataFrame | None = None) -> pd.Data
 
 def _shown(ci: Interval) -> str:
     ends = f" [{number(ci.low, 3)}, {number(ci.high, 3)}]"
-    return number(ci.mean, 3) + (ends if ci.kind in ("range", "bca") else "")
+    return number(ci.mean, 3) + (ends if ci.kind in ("range", "signed_rank") else "")
 
 
 def scores(results: Results) -> pd.DataFrame:

@@ -1,15 +1,16 @@
 """Statistics over paired seeds, with what few seeds can and cannot show given as a value.
 
-- A bootstrap interval of n values never leaves their range, so it cannot hold more than the level
-  ``attainable_level(n)`` = 1 - 2^(1-n) (the coverage of the median by the range): 75 % for 3 seeds,
-  93.75 % for 5; 95 % needs 6. Below that the range itself is given, with its level: a BCa interval
-  of 3 values has only 10 distinct resamples to choose its ends from, and a rounding error in the
-  last digit moves them.
+- The interval is that of the signed-rank test: the centres c for which x − c is not rejected. It
+  holds its level exactly wherever differences are symmetric about their mean, as paired ones are
+  where nothing differs; a BCa bootstrap of 6 to 20 normal values covers 86 to 91 % where it says
+  95 %. It never leaves the values' range, so it cannot hold more than the level
+  ``attainable_level(n)`` = 1 - 2^(1-n): 75 % for 3 seeds, 93.75 % for 5; 95 % needs 6. Below that
+  the range itself is given, with its level.
 - A two-sided Wilcoxon test of n pairs cannot give less than ``smallest_p(n)`` = 2^(1-n): .25 for 3.
 
-Sources: Efron, JASA 1987 (BCa); Wilcoxon, Biometrics Bulletin 1945; Holm, Scand. J. Statistics
-1979; Demsar, JMLR 2006 (Friedman and Nemenyi over data sets); Hedges, J. Educational Statistics
-1981.
+Sources: Wilcoxon, Biometrics Bulletin 1945; Hodges & Lehmann, Annals of Mathematical Statistics
+34(2), 1963, doi 10.1214/aoms/1177704172 (the interval); Holm, Scand. J. Statistics 1979; Demsar,
+JMLR 2006 (Friedman and Nemenyi over data sets); Hedges, J. Educational Statistics 1981.
 """
 
 import warnings
@@ -35,8 +36,8 @@ COMPARED = (
 class Interval:
     """A mean with its interval. ``kind`` says what the interval is:
 
-    "bca": bias-corrected and accelerated bootstrap; "range": so few values that no bootstrap
-    interval can hold the nominal level, the smallest and the largest value; "equal": all values
+    "signed_rank": of the signed-rank test; "range": so few values that it cannot hold the nominal
+    level, the smallest and the largest value; "equal": all values
     agree, the interval is that point and says nothing of the spread; "none": fewer than two values,
     low and high are NaN. ``level`` is the level it can hold: the nominal one, or for a range what n
     values give.
@@ -91,14 +92,19 @@ def agree(x: np.ndarray) -> bool:
     return bool(np.ptp(x) <= 1e-12 * max(1.0, float(np.abs(x).max())))
 
 
-def interval(values: Iterable[float], *, level: float = 0.95, resamples: int = 9999) -> Interval:
-    """BCa bootstrap interval of the mean of the finite values, for pairs of their differences.
+def interval(values: Iterable[float], *, level: float = 0.95) -> Interval:
+    """Signed-rank interval of the finite values, for pairs of their differences: from the k-th
+    smallest to the k-th largest of the means (x_i + x_j) / 2, i ≤ j, with the greatest k for which
+    it holds the level.
 
     The range of the values where they are too few for the level (fewer than 6 for 95 %); see
     `Interval`.
 
     Raises:
         InputError: level is not between 0 and 1.
+
+    >>> interval([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]).low
+    2.0
     """
     if not 0 < level < 1:
         raise InputError(f"level = {level}: allowed: between 0 and 1")
@@ -111,12 +117,23 @@ def interval(values: Iterable[float], *, level: float = 0.95, resamples: int = 9
         return Interval(mean, mean, mean, n, most, "equal")
     if most < level:
         return Interval(mean, float(x.min()), float(x.max()), n, most, "range")
-    rng = np.random.default_rng(0)
-    drawn = stats.bootstrap(
-        (x,), np.mean, confidence_level=level, n_resamples=resamples, method="BCa", rng=rng
-    )
-    low, high = drawn.confidence_interval
-    return Interval(mean, float(low), float(high), n, most, "bca")
+    below = signed_rank(n).cumsum() <= (1 - level) / 2
+    k = int(below.sum())
+    means = np.sort(((x[:, None] + x) / 2)[np.triu_indices(n)])
+    return Interval(mean, float(means[k - 1]), float(means[-k]), n, most, "signed_rank")
+
+
+def signed_rank(n: int) -> np.ndarray:
+    """Probabilities (n (n + 1) / 2 + 1,) of the sum of those of the ranks 1 … n whose sign is +,
+    each with a half.
+
+    >>> signed_rank(2).tolist()
+    [0.25, 0.25, 0.25, 0.25]
+    """
+    p = np.ones(1)
+    for rank in range(1, n + 1):
+        p = (np.pad(p, (0, rank)) + np.pad(p, (rank, 0))) / 2
+    return p
 
 
 def wilcoxon(differences: Iterable[float]) -> float:

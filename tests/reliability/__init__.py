@@ -38,6 +38,9 @@ class Outcome(NamedTuple):
 
 PARTS: dict[str, Count] = {
     "configs": Count(2000, 30),
+    "gramians": Count(1_000_000, 2000),
+    "repeat": Count(2000, 6),
+    "statistics": Count(60_000, 1500),
     "kills": Count(200, 4),
     "mutations": Count(1000, 44),
     "offline": Count(4, 1),

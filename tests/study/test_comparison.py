@@ -174,7 +174,7 @@ def test_what_bounds_the_findings() -> None:
     assert (few["level"], few["smallest_p"], few["diverged"]) == ("75", "0.250", "1")
     assert (few["runs"], few["cells"], few["games"]) == ("48", "16", "1,200")
     assert few["interval"] == word("text.interval.range")
-    assert (many["level"], many["interval"]) == ("95", word("text.interval.bca"))
+    assert (many["level"], many["interval"]) == ("95", word("text.interval.signed_rank"))
 
 
 def test_what_is_cited_is_json_and_the_strings_are_the_numbers() -> None:
