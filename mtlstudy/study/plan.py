@@ -138,8 +138,10 @@ NOTEBOOKS: Mapping[str, str] = {  # page of the book → the notebook that makes
     "korean_tagging": "korean",
     "performance": "performance",
 }
+SHOWN = "quick"
+"""The profile whose results README, chapters and paper quote; a page may name its own."""
 PARAMETERS: Mapping[str, Mapping[str, str]] = {  # of a page's notebook
-    "structure": {"profile": "quick"},
+    "structure": {"profile": "full"},
     "korean_sentences": {"data": "korean_sentences"},
     "korean_tagging": {"data": "korean_tagging"},
 }

@@ -55,7 +55,7 @@ def publish(profile: str, drop: Sequence[str] = ()) -> list[Path]:
     written = files.publish(target, texts) + benchmarks(results.PUBLISHED / "bench")
     results.published.cache_clear()
     results.refused.cache_clear()
-    return [*written, *readme(profile)]
+    return [*written, *readme(plan.SHOWN)]
 
 
 def dropped(runs: pd.DataFrame, names: Sequence[str], current: set[str]) -> "pd.Series[bool]":

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from mtlstudy.study import comparison, plan, results
+from mtlstudy.study import comparison, plan, results, structure
 from mtlstudy.study.figures.comparison import delta_m
 from mtlstudy.study.figures.style import keep
 from mtlstudy.study.format import NONE, bracket, number
@@ -75,7 +75,24 @@ def findings(profile: str) -> list[str]:
         f"- Gramians recorded in training: the exact solver failed on {newton['sum']} of"
         f" {newton['size']}, the paper's procedure on {ccp['sum']} of {ccp['size']}.",
         f"- The paper's toy problem, starts that end on the Pareto front: {toy}.",
+        f"- {structures()}",
     ]
+
+
+def structures() -> str:
+    """What the structure experiment found, a clause a judge."""
+    frame = results.computed("structure", plan.PARAMETERS["structure"]["profile"])["structure"]
+    table = structure.summary(frame).set_index(["judge", "arm"])["delta_m"]
+    said = []
+    for judge in frame["judge"].unique():
+        own = {arm: number(value, sign=True) for arm, value in table[judge].items()}
+        others = {"hard": "hard", "true groups": "oracle", "members permuted": "permuted"}
+        others["hard with as many parameters"] = "hard_equal_parameters"
+        shown = [f"{text} {own[arm]}" for text, arm in others.items() if arm in own]
+        said.append(f"`{judge}` {own['nash_share']} ({', '.join(shown)})")
+    seeds = frame["seed"].nunique()
+    about = f"Structure learned while training (`nash_share`, {seeds} seeds), Δm % over single-task"
+    return f"{about}: {'; '.join(said)}."
 
 
 def figure(profile: str) -> Path:

@@ -24,7 +24,7 @@ from mtlstudy.models.sharing._dynamic import trunk_passes
 from mtlstudy.registry import entry
 from mtlstudy.study import comparison, results, statistics
 from mtlstudy.study.claims import Claim
-from mtlstudy.study.format import bracket, number
+from mtlstudy.study.format import NONE, bracket, number
 from mtlstudy.study.tables import Table, Tables, headed, records, show
 from mtlstudy.study.words import name, word
 from mtlstudy.training import tune
@@ -133,7 +133,6 @@ PROFILES: Mapping[str, Profile] = {
         {
             "two_groups": (*CORE, *AFTER),
             "one_teacher": (*CORE, *AFTER),
-            "unrelated": CORE,
         },
         RUN,
         Budget(trials=8, tuning_seeds=2, seeds=10, dropouts=(0.0, 0.1), extend=2),
@@ -414,7 +413,7 @@ def formatted(row: Mapping[str, Any], by_arm: pd.DataFrame, frame: pd.DataFrame)
     return {
         "arm": called(row["arm"]),
         "delta_m_ci": word("text.baseline") if row["arm"] == "single_task" else change,
-        "gap_closed": number(row["gap_closed"], 0),
+        "gap_closed": NONE if row["arm"] == "single_task" else number(row["gap_closed"], 0),
         "ari": number(row["ari"], 2),
         "coalitions": number(row["coalitions"]),
         "size": number(100 * row["share"], 0),
