@@ -42,6 +42,8 @@ class Program(typer.core.TyperGroup):
             if error.filename is None:
                 raise
             said = f"{error.filename}: {error.strerror}"
+        except (typer.Abort, KeyboardInterrupt):  # Ctrl-C before or after the command itself
+            sys.exit(128 + signal.SIGINT)
         typer.echo(f"mtlstudy: {said}", err=True)
         sys.exit(2)
 

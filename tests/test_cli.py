@@ -232,3 +232,16 @@ def test_data_says_what_is_on_this_machine(monkeypatch, tmp_path):
     missing = subprocess.run(command, capture_output=True, text=True)
     assert missing.returncode == 2 and len(missing.stderr.strip().splitlines()) == 1
     assert "MTLSTUDY_DATA" in missing.stderr and "nsmc" in missing.stderr
+
+
+def test_a_kill_by_the_keyboard_before_a_command_begins_is_no_traceback(monkeypatch):
+    monkeypatch.setattr("mtlstudy.cli.Program.get_command", raise_(KeyboardInterrupt))
+    result = call("list")
+    assert result.exit_code == 130 and isinstance(result.exception, SystemExit)
+
+
+def raise_(error):
+    def raised(*_):
+        raise error
+
+    return raised

@@ -6,6 +6,7 @@ import random
 import signal
 import sys
 import time
+import traceback
 from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -47,11 +48,14 @@ def start(said: Path) -> int:
         os.dup2(out, 1)
         os.dup2(out, 2)
         sys.argv = ["mtlstudy", *STUDY]
-        cli.app(STUDY)
-    except SystemExit as end:
-        code = int(end.code or 0)
-    except KeyboardInterrupt:  # before the command had begun
+        try:
+            cli.app(STUDY)
+        except SystemExit as end:
+            code = int(end.code or 0)
+    except KeyboardInterrupt:  # before the command had begun, or after
         code = 128 + signal.SIGINT
+    except BaseException:  # noqa: BLE001 – to be read by `wrong`
+        traceback.print_exc()
     finally:
         os._exit(code)
 
