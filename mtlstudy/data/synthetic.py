@@ -14,7 +14,6 @@ entries of `JUDGES` are truths on which structure matters, in both directions: g
 trunk cannot serve at once, and teachers that all tasks have in common, where splitting is wrong.
 """
 
-from copy import copy
 from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
@@ -155,10 +154,11 @@ JUDGES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def _register(name: str, about: str, defaults: dict[str, Any]) -> None:
-    fields = {key: copy(Judge.Options.model_fields[key]) for key in defaults}
-    for key, value in defaults.items():
-        fields[key].default = value
-    changed: dict[str, Any] = {key: (field.annotation, field) for key, field in fields.items()}
+    fields = Judge.Options.model_fields
+    changed: dict[str, Any] = {
+        key: (Annotated[fields[key].annotation, *fields[key].metadata, Field()], value)
+        for key, value in defaults.items()
+    }
     options = create_model("Options", __base__=Judge.Options, __doc__=about, **changed)
     members = {"__doc__": about, "__module__": __name__, "Options": options}
     registry.register(name)(type(name, (Judge,), members))
