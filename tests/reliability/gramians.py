@@ -87,7 +87,7 @@ def judged(M, solution) -> Iterator[bool]:
     one[-1] = 1.0
     for n in range(len(M)):
         root = np.sqrt(values[n].clip(0))[:, None] * vectors[n].T
-        y = nnls(np.vstack([root, np.ones(K)]), one)[0]
+        y = nnls(np.vstack([root, np.ones(K)]), one, maxiter=1000 * K)[0]
         least = float(y @ C[n] @ y) / float(y.sum()) ** 2
         rounding = 64 * K * EPS  # what the solver calls 0
         if status[n] == Status.SOLVED:
