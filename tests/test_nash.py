@@ -52,7 +52,7 @@ def residual(M, a, w=1.0, beta=1.0):
 def assert_solved(M, solution, w=1.0, beta=1.0):
     assert Status(int(solution.status)) is Status.SOLVED, solution.describe()
     assert bool((solution.weights > 0).all())
-    bound = max(1e-10, 10 * EPS * cosine_condition(M))
+    bound = max(1e-10, max(10, len(M)) * EPS * cosine_condition(M))
     assert residual(M, solution.weights, w, beta) <= bound
     assert float(solution.residual) <= bound  # what it says of itself
 

@@ -62,7 +62,7 @@ def nash_weights(
         max_iterations: Newton steps at most.
         tolerance: the largest residual that may be called SOLVED; what is beyond is MAX_ITERATIONS
             and keeps its residual. If not given, what rounding allows (see `Status`), which is much
-            where gradients nearly oppose: 10 · eps · cond(C).
+            where gradients nearly oppose: n · eps · cond(C).
 
     Raises:
         InputError: numbers that are not real, a wrong shape, a power that is not positive, α or a

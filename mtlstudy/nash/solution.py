@@ -17,7 +17,8 @@ class Status(IntEnum):
     """How a bargaining problem ended. Weights other than those of SOLVED are NaN."""
 
     SOLVED = 0
-    """M a = w / a holds up to rounding: residual ≤ max(1e-10, 10 · eps · cond(C)), C the cosines.
+    """M a = w / a holds up to rounding: residual ≤ max(1e-10, n · eps · cond(C)), C the
+    cosines and n = max(10, K).
     The residual reached is in the solution; `nash_weights(tolerance=…)` asks for less."""
     PARETO_STATIONARY = 1
     """No solution: some y ≥ 0, y ≠ 0 has M y = 0 up to rounding; no direction helps every task."""

@@ -80,8 +80,10 @@ def judged(M, solution) -> Iterator[bool]:
     values, vectors = np.linalg.eigh(C)
     a, status = solution.weights.numpy(), solution.status.numpy()
     residuals = np.abs(a * (M @ a[:, :, None])[:, :, 0] - 1).max(1)
-    size = np.abs(values)
-    bounds = np.maximum(1e-10, 10 * EPS * size.max(1) / size.min(1).clip(1e-300))
+    no_gramian = values[:, 0] < -EPS  # rounding to the width has made an eigenvalue negative
+    condition = values[:, -1] / np.abs(values[:, 0]).clip(1e-300)
+    terms = (a * (np.abs(M) @ a[:, :, None])[:, :, 0]).max(1)  # where there is no condition
+    bounds = np.maximum(1e-10, max(10, K) * EPS * np.where(no_gramian, terms, condition))
     bounds = np.minimum(bounds, 1e-2)  # of singular cosines, too, the equation has to hold
     one = np.zeros(K + 1)
     one[-1] = 1.0
@@ -92,12 +94,11 @@ def judged(M, solution) -> Iterator[bool]:
         rounding = 64 * K * EPS  # what the solver calls 0
         if status[n] == Status.SOLVED:
             positive = np.isfinite(a[n]).all() and (a[n] > 0).all()
-            yield not (positive and residuals[n] <= bounds[n] and least > rounding / 16)
-            continue
-        refused = Status.PARETO_STATIONARY, Status.INDEFINITE
-        no_gramian = values[n, 0] < -EPS  # rounding to the width has made an eigenvalue negative
-        right = no_gramian or (status[n] == refused[0] and least < 16 * rounding)
-        yield not (right and status[n] in refused and np.isnan(a[n]).all())
+            some = no_gramian[n] or least > rounding / 16
+            yield not (positive and residuals[n] <= bounds[n] and some)
+        else:  # what is no Gramian may be refused under any name
+            none = status[n] == Status.PARETO_STATIONARY and least < 16 * rounding
+            yield not ((none or no_gramian[n]) and np.isnan(a[n]).all())
 
 
 def distance(M, a):

@@ -121,6 +121,8 @@ def test_negative_transfer_needs_more_than_the_tolerance() -> None:
     cells[h, 1, "a", "m"] = (1, 1.01)  # now the interval holds 0
     got = transfer(cells)
     assert (got.loc[h, "rate"], got.loc[h, "certain"]) == (pytest.approx(200 / 3), 0)
+    cells[h, 1, "a", "m"] = (1, 1.0)  # and now it ends there
+    assert transfer(cells).loc[h, "certain"] == 0
 
 
 def test_generalisation_gap_is_positive_when_train_is_better() -> None:
@@ -134,8 +136,20 @@ def test_generalisation_gap_is_positive_when_train_is_better() -> None:
     )
 
 
+def test_generalisation_gap_by_hand() -> None:
+    h = "hard+nash"
+    found = frame({(h, 0, "a", "up"): (0.5, 0.0), (h, 0, "b", "down"): (3.0, 0.0)}, {"up"})
+    train = frame({(h, 0, "a", "up"): (0.9, 0.0), (h, 0, "b", "down"): (1.0, 0.0)}, {"up"})
+    train = train[train["split"] == "validation"].assign(split="train")
+    gap = metrics.generalisation_gap(pd.concat([found, train]))
+    assert gap["gap"].tolist() == pytest.approx([(0.4 + 2.0) / 2])
+
+
 def test_more_parameters_are_a_negative_reduction() -> None:
-    assert metrics.reduction(200, 100) == -100
+    assert metrics.reduction(200, 100) == -100 and metrics.reduction(1, 1) == 0
+    assert metrics.reduction(0.5, 0.8) == pytest.approx(37.5)  # in any unit
+    with pytest.raises(InputError, match="baseline parameters = 0"):
+        metrics.reduction(1, 0)
 
 
 @pytest.mark.parametrize(

@@ -125,5 +125,6 @@ def test_friedman_ranks_and_says_when_data_sets_are_few() -> None:
 
 
 def test_bad_level_is_refused() -> None:
-    with pytest.raises(InputError, match="level = 95"):
-        s.interval([1.0, 2.0, 3.0], level=95)
+    for level in (95, 1.5, 1, 0, -0.5):
+        with pytest.raises(InputError, match=f"level = {level}"):
+            s.interval([1.0, 2.0, 3.0], level=level)
