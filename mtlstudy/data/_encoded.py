@@ -36,6 +36,9 @@ CHUNK, BATCH = 1024, 32
 LIMIT = 8e9
 """Bytes that the cache of encoded texts may take."""
 VERSION = 1
+"""Of what is in the cache."""
+READS = 2
+"""Of everything that a model reads with an encoder, `fixed` included: raised when its numbers move."""
 
 
 def states(texts: Sequence[str], name: str, layers: int, length: int) -> Tensor:
@@ -62,7 +65,8 @@ def content(plain: str, options: Any) -> str:
     """The digest of a data set's content and, where it reads an encoder, of the weights."""
     if options.features == "cnn":
         return plain
-    return hashlib.sha256(f"{plain} {pretrained.digest(options.encoder)}".encode()).hexdigest()
+    text = f"{plain} {pretrained.digest(options.encoder)} {READS}"
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def stages(options: Any, backbone: str, dropout: float, tokens: bool = False) -> Backbone:

@@ -27,7 +27,7 @@ from mtlstudy.errors import InputError
 
 LETTERS: dict[str, Any] = {"analyzer": "char", "ngram_range": (1, 4), "min_df": 2}
 LETTERS |= {"sublinear_tf": True, "max_features": 50_000, "dtype": np.float32}
-LATENT = 400
+LATENT = 1000
 
 
 def fixed(training: Sequence[str], encoder: str, length: int) -> Callable[[Sequence[str]], Tensor]:
