@@ -34,11 +34,11 @@ MEANS = 4
 """Last layers whose means are kept."""
 CHUNK, BATCH = 1024, 32
 LIMIT = 8e9
-"""Bytes that the cache of encoded texts may take."""
+"""Bytes that a part of the cache may take: encoded texts, or vectors fitted on training texts."""
 VERSION = 1
 """Of what is in the cache."""
 READS = 2
-"""Of everything that a model reads with an encoder, `fixed` included: raised when its numbers move."""
+"""Of all that a model reads with an encoder, `fixed` included: raised when its numbers move."""
 
 
 def states(texts: Sequence[str], name: str, layers: int, length: int) -> Tensor:
@@ -136,7 +136,7 @@ def _stored(
             np.savez(memory, keys=keys, values=values)
             put(folder / f"{_key(keys.tobytes().hex()).hex()}.npz", memory.getvalue())
             fill(keys, values)
-        _trim(cache("encoder"))
+        trim(cache("encoder"))
     return out
 
 
@@ -186,9 +186,9 @@ def _pad(h: Tensor, length: int) -> Tensor:
     return torch.nn.functional.pad(h, (0, 0, 0, length - h.shape[1]))
 
 
-def _trim(folder: Path) -> None:
+def trim(folder: Path) -> None:
     """Delete the files used longest ago, until the folder takes no more than `LIMIT`."""
-    files = sorted(folder.rglob("*.npz"), key=lambda file: file.stat().st_mtime)
+    files = sorted(folder.rglob("*.np[yz]"), key=lambda file: file.stat().st_mtime)
     size = sum(file.stat().st_size for file in files)
     for file in files:
         if size <= LIMIT:

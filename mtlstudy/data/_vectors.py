@@ -19,7 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtlstudy.data._encoded import means
+from mtlstudy.data._encoded import means, trim
+from mtlstudy.data._hub import cache as cache_part
 from mtlstudy.data._hub import cached_array
 from mtlstudy.data._text import digest
 from mtlstudy.data.base import standardise
@@ -47,9 +48,12 @@ def fixed(training: Sequence[str], encoder: str, length: int) -> Callable[[Seque
         return make_pipeline(letters, svd)
 
     def latent(texts: Sequence[str]) -> Tensor:
-        key = digest(["lsa", str(LATENT), str(LETTERS), version("scikit-learn")], training, texts)
-        x = cached_array("vectors", key, lambda: fitted().transform(texts).astype(np.float32))
-        return torch.from_numpy(x)
+        key = digest(
+            ["lsa", "float16", str(LATENT), str(LETTERS), version("scikit-learn")], training, texts
+        )
+        x = cached_array("vectors", key, lambda: fitted().transform(texts).astype(np.float16))
+        trim(cache_part("vectors"))
+        return torch.from_numpy(x).float()
 
     by = latent(training), means(training, encoder, length)
 
