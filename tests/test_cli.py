@@ -245,3 +245,23 @@ def raise_(error):
         raise error
 
     return raised
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_the_compiled_solver_is_ctrl_c():
+    """Interrupted again and again in a loop that does nothing but solve."""
+    code = (
+        "import signal, torch\n"
+        "from mtlstudy import nash_weights\n"
+        "signal.signal(signal.SIGALRM, signal.default_int_handler)\n"
+        "J = torch.randn(2000, 8, 20, dtype=torch.float64)\n"
+        "M = J @ J.mT\n"
+        "nash_weights(M)\n"
+        "for n in range(100):\n"
+        "    try:\n"
+        "        signal.setitimer(signal.ITIMER_REAL, 0.005 + n / 10000)\n"
+        "        while True: nash_weights(M)\n"
+        "    except KeyboardInterrupt: pass\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

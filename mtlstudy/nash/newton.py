@@ -123,7 +123,13 @@ def _compiled() -> Callable[..., BargainingSolution] | None:
             if given is not None:
                 array[...] = given.detach().to("cpu", torch.float64).numpy()
         problems = M.reshape(-1, K, K), w.reshape(-1, K), beta, warm.reshape(-1, K), iterations
-        answer = newton_cpu.solve(*problems)
+        try:
+            answer = newton_cpu.solve(*problems)
+        except SystemError as error:  # Ctrl-C in the middle of it, under Numba's names for it
+            cause: BaseException | None = error
+            while cause and not isinstance(cause, KeyboardInterrupt):
+                cause = cause.__cause__
+            raise cause or error from None
         each = (torch.from_numpy(x.reshape((*batch, *x.shape[1:]))) for x in answer)
         return BargainingSolution(*each)
 
