@@ -35,7 +35,7 @@ from mtlstudy.training.tune import Budget
 
 VERSION = 2
 TABLES = ("structure", "coalitions", "cosines")
-SHOWN = "arm delta_m_ci gap_closed ari coalitions size cost lr dropout seeds"
+SHOWN = "arm delta_m_ci gap_closed ari coalitions size cost selected"
 TRUTH = "truth"
 """Stands for the true groups in an arm's options."""
 
@@ -406,10 +406,12 @@ def tables(frame: pd.DataFrame) -> Tables:
 def formatted(row: Mapping[str, Any], by_arm: pd.DataFrame, frame: pd.DataFrame) -> dict[str, str]:
     """An arm on a judge as strings. row: of `summary`; by_arm: that judge's of `gains`."""
     delta = by_arm[by_arm["arm"] == row["arm"]]["delta_m"]
-    interval, left = statistics.interval(delta), int(delta.notna().sum())
+    interval = statistics.interval(delta)
     runs = frame[(frame["judge"] == row["judge"]) & (frame["arm"] == row["arm"])]
     change = f"{number(row['delta_m'], sign=True)} {bracket(interval.low, interval.high)}"
-    rates = ", ".join(f"{lr:g}" for lr in sorted(set(runs["lr"])))
+    rates, dropouts = (
+        ", ".join(f"{value:g}" for value in sorted(set(runs[key]))) for key in ("lr", "dropout")
+    )
     return {
         "arm": called(row["arm"]),
         "delta_m_ci": word("text.baseline") if row["arm"] == "single_task" else change,
@@ -418,9 +420,7 @@ def formatted(row: Mapping[str, Any], by_arm: pd.DataFrame, frame: pd.DataFrame)
         "coalitions": number(row["coalitions"]),
         "size": number(100 * row["share"], 0),
         "cost": number(row["cost"], 2),
-        "lr": rates,
-        "dropout": ", ".join(f"{d:g}" for d in sorted(set(runs["dropout"]))),
-        "seeds": f"{left}/{len(delta)}" if left < len(delta) else number(left, 0),
+        "selected": f"{rates}; {dropouts}",
     }
 
 

@@ -70,7 +70,7 @@ def over_time(coalitions: pd.DataFrame, frame: pd.DataFrame, arm: str = "nash_sh
         of_judge, groups = own[own["judge"] == judge], true_groups(judge)
         order = sorted(groups, key=lambda task: (groups[task], int(task.removeprefix("task"))))
         place = {task: i + 0.6 * groups[task] for i, task in enumerate(order)}
-        end = int(frame.loc[frame["judge"] == judge, "steps"].max())
+        end = int(structure.rows_of(frame, judge, arm)["steps"].max())
         for ax, stage in zip(row, stages, strict=True):
             bars(ax, of_judge[of_judge["stage"] == stage], place, end)
             ax.set_title(f"{name('data_short', judge)}, {word('structure.stage', stage=stage + 1)}")
