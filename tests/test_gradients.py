@@ -155,4 +155,19 @@ def test_a_parameter_of_two_heads_has_a_gradient_of_each():
     losses = [h(read[0]).sum(), 5 * h(read[1]).sum()]
     to_z, own = representation_gradients(losses, read, [[h.weight], [h.weight]])
     assert own[0][0].tolist() == [[3.0, 3.0]] and own[1][0].tolist() == [[15.0, 15.0]]
-    assert torch.allclose(to_z[1], 5 * to_z[0])
+    assert torch.equal(to_z[0], h.weight.expand(3, 2)) and torch.allclose(to_z[1], 5 * to_z[0])
+
+
+@pytest.mark.parametrize("mode", ["sequential", "batched"])
+def test_a_parameter_that_a_task_does_not_use_has_a_gradient_of_zero(mode):
+    p, unused = nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(3))
+    z = p * torch.tensor([2.0, 3.0])
+    J = task_gradients([z, z], [torch.ones(2), torch.zeros(2)], [p, unused], mode)
+    assert J.tolist() == [[2, 3, 0, 0, 0], [0, 0, 0, 0, 0]]
+
+
+def test_cosines_and_conflict_are_those_of_small_gradients_too():
+    M = 1e-8 * torch.tensor([[4.0, -1.0], [-1.0, 1.0]], dtype=torch.float64)
+    assert cosines(M)[0, 1].item() == pytest.approx(-0.5)
+    found = conflict(M)
+    assert found == {"cosine": pytest.approx(-0.5), "conflict": 1.0, "magnitude_ratio": 2.0}
