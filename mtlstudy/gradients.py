@@ -85,8 +85,10 @@ def task_gradients(
             materialize_grads=True,
         )
         rows = J[t : t + size]
-        torch.cat([g.reshape(len(rows), -1) for g in grads], 1, out=rows)
-        del grads  # so that the next tasks' take the same memory, which is still in the cache
+        pairs = zip(grads, shared, strict=True)  # torch makes zeros for one task, not for several
+        flat = [g.reshape(-1, p.numel()).expand(len(rows), -1) for g, p in pairs]
+        torch.cat(flat, 1, out=rows)
+        del grads, flat  # so that the next tasks' take the same memory, which is still in the cache
     return J
 
 
