@@ -32,7 +32,7 @@ def checkout(tmp_path):
     """A copy of what a checkout has of the package and its laws."""
     for part in (Path("mtlstudy"), Path("tests") / "laws"):
         shutil.copytree(ROOT / part, tmp_path / part)
-    for name in ("pyproject.toml", "tests/conftest.py"):
+    for name in ("pyproject.toml", "tests/conftest.py", "tests/tiny_encoder.py"):
         shutil.copy(ROOT / name, tmp_path / name)
     return tmp_path
 

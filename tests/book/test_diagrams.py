@@ -181,7 +181,7 @@ def test_the_book_makes_its_tables_and_figures_from_the_classes(tmp_path, monkey
     monkeypatch.setenv("MTLSTUDY_BUILD", str(tmp_path / "_build"))
     assert families.options(ROOT, "hard") == "이 구조에는 선택 사항이 없다."
     table = families.options(ROOT, "soft")
-    strength = "벌점의 세기 $\\lambda$ | 실수 0 이상 | 0.001 | 0.0001, 0.001, 0.01 |"
+    strength = "벌점의 세기 $\\lambda$ | 실수 0 이상 1e+06 이하 | 0.001 | 0.0001, 0.001, 0.01 |"
     assert f"| `strength` | {strength}" in table and "| `l2`, `l1` | `l2` | – |" in table
     assert "과제마다 정수 1 이상" in families.options(ROOT, "hierarchical")
     (tmp_path / "book").mkdir()

@@ -9,6 +9,7 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -256,7 +257,9 @@ def test_a_killed_command_leaves_no_worker_behind(name, tmp_path):
     command = [sys.executable, "-m", "mtlstudy.cli", "run", "--data", "synthetic", "--jobs", "2"]
     command += ["--seeds", "0-1", *(word for field in fields for word in ("--set", field))]
     how = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    study = subprocess.Popen(command, env={**os.environ, "MTLSTUDY_RUNS": str(runs)}, **how)
+    taken = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's "&" leaves it ignored
+    how |= {"env": {**os.environ, "MTLSTUDY_RUNS": str(runs)}, "preexec_fn": taken}
+    study = subprocess.Popen(command, **how)
     until(lambda: len([*runs.glob("*/checkpoint.pt")]) == 2)
     study.send_signal(signal.Signals[name])
     until(lambda: not [*working(runs)])
