@@ -298,7 +298,8 @@ class Backward:
         """One pass through what is shared: the weights are those of an earlier game."""
         chosen = weighting(self.values(), None)
         shared = [p for block in self.shared[tasks] for p in block]
-        own = [p for p in self.by if p not in set(shared)]
+        bargained = set(shared)
+        own = [p for p in self.by if p not in bargained]
         self.own = self.alone(own)
         self.weighted_sum(shared, chosen.weights[0])
         d = torch.cat([self.grads[p].reshape(-1) for p in shared])
@@ -337,9 +338,10 @@ class Backward:
         size = {tasks: sum(p.numel() for b in bs for p in b) for tasks, bs in self.shared.items()}
         order = sorted(played, key=lambda game: (len(game[0]), size[game[0]]))
         a = {t: chosen.weights[0, t] for tasks, chosen in order for t in tasks} if scales else {}
+        bargained = {p for bs in self.shared.values() for b in bs for p in b}
         for t, grads in self.own.items():
             for p, g in grads.items():
-                if any(p is q for b in self.shared.get(tuple(self.by[p]), []) for q in b):
+                if p in bargained:
                     continue
                 weighted = a[t].to(g.dtype) * g if t in a else g
                 self.grads[p] = self.grads[p] + weighted if p in self.grads else weighted

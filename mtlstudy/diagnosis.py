@@ -228,7 +228,7 @@ class Gradients:
             pair = f"{self.names[s]}, {self.names[t]}"
             rows.append([pair, str(whole), verdicts[whole.sign], *by_block])
         columns = ["pair", "cosine [95 %]", "verdict", *self.blocks]
-        n = len(self.steady())
+        n = sum(row[2] == verdicts[-1] for row in rows)
         return Section(
             "Conflict", columns, rows, [f"Pairs in steady conflict: {n} of {len(rows)}."]
         )

@@ -4,7 +4,7 @@ A copy that branches is exact, so the function does not change by a bit. A coali
 mean of its members', and so are the moments that the optimiser holds (see `Step.restructure`).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -12,7 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from mtlstudy.models.backbones import Backbone
-from mtlstudy.models.sharing.base import Origins, Partitioned, parameters, trainable
+from mtlstudy.models.sharing.base import (
+    Origins,
+    Partitioned,
+    Problem,
+    State,
+    parameters,
+    trainable,
+)
 from mtlstudy.models.tasks import Inputs
 
 Coalitions = list[list[str]]
@@ -111,6 +118,16 @@ class Searched(Dynamic):
 
     changes = False
     searches = True
+
+    @classmethod
+    def search(cls, problem: Problem, options: Any, found: State) -> Iterator[State]:
+        if not found:
+            yield cls.find(problem, options, max(1, round(options.search * problem.steps)))
+
+    @classmethod
+    def find(cls, problem: Problem, options: Any, steps: int) -> State:
+        """The structure, by a search of so many steps, in one piece."""
+        raise NotImplementedError
 
     def partition(self, backbone: Backbone) -> list[Coalitions]:
         found: list[Coalitions] = self.structure["coalitions"] if self.structure else []

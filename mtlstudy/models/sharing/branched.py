@@ -50,11 +50,9 @@ class Branched(Searched):
         search: Annotated[float, Field(gt=0, le=1)] = 1.0
 
     @classmethod
-    def search(cls, problem: Problem, options: Any, found: State) -> Iterator[State]:
-        if found:
-            return
+    def find(cls, problem: Problem, options: Any, steps: int) -> State:
         apart = Partitioned(problem.backbone, problem.tasks, problem.heads(), options)
-        K, steps = len(apart.tasks), max(1, round(options.search * problem.steps))
+        K = len(apart.tasks)
         x = problem.examples(options.examples)
         if len(x) < 3:  # their pairs are what is correlated
             reason = f"{len(x)} training examples; allowed: at least 3"
@@ -66,7 +64,7 @@ class Branched(Searched):
         tree = best_tree([1 - a for a in A], sizes, options.trunks * sum(sizes))
         coalitions = [named(stage, apart.task_names) for stage in tree]
         passes = {"forward": K * steps, "backward": K * steps}
-        yield {"coalitions": coalitions, "affinities": [a.tolist() for a in A], **passes}
+        return {"coalitions": coalitions, "affinities": [a.tolist() for a in A], **passes}
 
 
 def affinities(apart: Partitioned, x: Tensor) -> list[Tensor]:

@@ -13,7 +13,7 @@ from the paper: a stage of the backbone is the unit, with as many nodes as there
 and logits train together, on the same examples and at the same rate.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 import torch
@@ -42,11 +42,9 @@ class LearningToBranch(Searched):
         search: Annotated[float, Field(gt=0, le=1)] = 1.0
 
     @classmethod
-    def search(cls, problem: Problem, options: Any, found: State) -> Iterator[State]:
-        if found:
-            return
+    def find(cls, problem: Problem, options: Any, steps: int) -> State:
         model = Branching(problem.backbone, problem.tasks, problem.heads(), options)
-        K, steps = len(model.tasks), max(1, round(options.search * problem.steps))
+        K = len(model.tasks)
 
         def cool(step: int, batch: Any) -> None:
             model.temperature = options.hot * (options.cold / options.hot) ** (step / steps)
@@ -54,7 +52,7 @@ class LearningToBranch(Searched):
         problem.train(model, steps, before=cool)
         choices = [logits.detach().softmax(1).tolist() for logits in model.logits]
         passes = {"forward": K * steps, "backward": K * steps}
-        yield {"coalitions": model.tree(), "choices": choices, **passes}
+        return {"coalitions": model.tree(), "choices": choices, **passes}
 
 
 class Branching(Sharing):

@@ -13,7 +13,6 @@ What differs from the paper: groups do not overlap, where there a task may train
 and be served by one; dynamic programming over subsets takes the place of branch and bound.
 """
 
-from collections.abc import Iterator
 from itertools import combinations
 from typing import Annotated, Any
 
@@ -47,11 +46,9 @@ class Tag(Searched):
         search: Annotated[float, Field(gt=0, le=1)] = 1.0
 
     @classmethod
-    def search(cls, problem: Problem, options: Any, found: State) -> Iterator[State]:
-        if found:
-            return
+    def find(cls, problem: Problem, options: Any, steps: int) -> State:
         model = cls(problem.backbone, problem.tasks, problem.heads(), options)
-        K, steps = len(model.tasks), max(1, round(options.search * problem.steps))
+        K = len(model.tasks)
         if K > EXACT:
             raise model.refuse(f"{K} tasks; allowed: at most {EXACT}")
         seen: list[Tensor] = []
@@ -65,7 +62,7 @@ class Tag(Searched):
         groups = named(best_of(worths(Z), options.groups).coalitions, model.task_names)
         passes = {"forward": steps + (K + 1) * len(seen), "backward": steps + K * len(seen)}
         coalitions = [groups for _ in model.stage_names]
-        yield {"coalitions": coalitions, "affinities": Z.tolist(), **passes}
+        return {"coalitions": coalitions, "affinities": Z.tolist(), **passes}
 
 
 def affinities(model: Sharing, batch: Any, lr: float) -> Tensor:

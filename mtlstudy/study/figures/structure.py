@@ -1,14 +1,11 @@
 """Figures of the structure experiment from its frames: a panel a judge. `InputError` where there is
 nothing to draw."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mtlstudy.data.base import registry
 from mtlstudy.study import statistics, structure
 from mtlstudy.study.figures.panels import grid, legend, strip, tiles
 from mtlstudy.study.figures.style import DARK, GREY, LOOKS
@@ -68,7 +65,7 @@ def over_time(coalitions: pd.DataFrame, frame: pd.DataFrame, arm: str = "nash_sh
     figure, axes = grid(len(judges), len(stages), 1.7, sharex=True)
     for row, judge in zip(axes, judges, strict=True):
         of_judge, groups = own[own["judge"] == judge], true_groups(judge)
-        order = sorted(groups, key=lambda task: (groups[task], int(task.removeprefix("task"))))
+        order = list(groups)
         place = {task: i + 0.6 * groups[task] for i, task in enumerate(order)}
         end = int(structure.rows_of(frame, judge, arm)["steps"].max())
         for ax, stage in zip(row, stages, strict=True):
@@ -104,7 +101,7 @@ def drifts(cosines: pd.DataFrame, arm: str = "nash_share") -> Figure:
     figure, axes = tiles(len(judges), 2.2)
     for ax, judge in zip(axes, judges, strict=True):
         groups = true_groups(judge)
-        order = sorted(groups, key=lambda task: (groups[task], int(task.removeprefix("task"))))
+        order = list(groups)
         C = own[own["judge"] == judge].pivot(index="row", columns="column", values="value")
         C = C.loc[order, order].to_numpy(copy=True)
         np.fill_diagonal(C, np.nan)
@@ -123,7 +120,7 @@ def drifts(cosines: pd.DataFrame, arm: str = "nash_share") -> Figure:
 
 
 def true_groups(judge: str) -> dict[str, int]:
-    """Task → its true group."""
-    kind = registry.get(judge)
-    data: Any = kind(kind.Options())
-    return dict(zip([task.name for task in data.tasks], data.groups(), strict=True))
+    """Task → its true group, group by group."""
+    c = structure.config(judge, "hard")
+    pairs = zip([task.name for task in c.tasks], structure.truth(c), strict=True)
+    return dict(sorted(pairs, key=lambda pair: pair[1]))  # tasks in their order within a group
