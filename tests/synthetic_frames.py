@@ -72,10 +72,11 @@ def results(
     refused: Sequence[tuple[str, str]] = (),
     learned: Sequence[dict[str, object]] = (),
     missing: Sequence[dict[str, object]] = (),
+    left: Sequence[dict[str, object]] = (),
 ) -> Results:
     """Results of a comparison of the plan, or of other data sets and methods.
 
-    diverged: (data, method, seed); refused: (data, sharing); the last two are rows of frames.
+    diverged: (data, method, seed); refused: (data, sharing); the last three are rows of frames.
     """
     data = data or plan.COMPARISONS[comparison].data
     methods = methods or plan.COMPARISONS[comparison].methods
@@ -134,12 +135,14 @@ def results(
         )
     rows["learned"] = list(learned)
     rows["missing"] = list(missing)
+    rows["left"] = list(left)
     reason = "these tasks have no order of levels <b>"
     rows["refused"] = [{"data": d, "sharing": s, "reason": reason} for d, s in refused]
     columns = {
         "learned": ["data", "sharing", "seed", "kind", "part", "row", "column", "value"],
         "refused": ["data", "sharing", "reason"],
         "missing": ["data", "source", "split", "megabytes", "said"],
+        "left": ["data", "method"],
     }
     frames = {
         name: pd.DataFrame(some, columns=columns.get(name) if not some else None)

@@ -49,7 +49,10 @@ def compute(profile: str) -> dict[str, pd.DataFrame]:
         {"data": data.name, **row}
         for data, measure in ((KoreanSentences, sentences), (KoreanTagging, tagging))
         if data.available()
-        for row in measure(plan.SIZES[data.name][profile], plan.PROFILES[profile].budget.seeds)
+        for row in measure(
+            plan.FIELDS[data.name][profile]["data_options"],
+            plan.Cell(data.name, plan.BASELINE, profile).scale.budget.seeds,
+        )
     ]
     return {"baselines": pd.DataFrame(rows, columns=COLUMNS)}
 

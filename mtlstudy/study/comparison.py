@@ -286,7 +286,8 @@ def tables(results: Results) -> Tables:
 
 def undefined(results: Results) -> list[Claim]:
     """What is not in the tables: families that are refused, methods of which no candidate has a
-    score, metrics that are undefined, data sets whose files are missing."""
+    score, metrics that are undefined, cells that are not computed yet, data sets whose files are
+    missing."""
     found = []
     for (sharing, reason), own in results.refused.groupby(["sharing", "reason"]):
         sets = names(name("data_short", data) for data in own["data"])
@@ -303,6 +304,9 @@ def undefined(results: Results) -> list[Claim]:
         figures = {"data": name("data_short", str(data)), "task": name("task", str(task))}
         figures |= {"metric": name("metric", str(metric)), "runs": number(len(own), 0)}
         found.append(Claim("undefined", "metric", figures))
+    for data, own in results.left.groupby("data", sort=False):
+        called = names(map(words.label, own["method"]))
+        found.append(Claim("undefined", "left", {"data": name("data_short", data), "left": called}))
     found = found or [Claim("undefined", "nothing", {})]
     for key in results.missing["data"].unique():
         found.append(Claim("missing", "left_out", {"data": name("data_short", key), "key": key}))

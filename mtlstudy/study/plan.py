@@ -44,10 +44,12 @@ STRUCTURES = ("grouped", "nash_share", "cosine_bipartition", "tag", "branched", 
 
 
 class Profile(NamedTuple):
-    """How much work the study does: fields of every run, and the budget of tuning and seeds."""
+    """How much work the study does: fields of every run, and the budget of tuning and seeds. live:
+    a page trains what it lacks; otherwise it shows what is finished, and names the rest."""
 
     run: Mapping[str, Any]
     budget: Budget
+    live: bool = True
 
 
 FULL = Budget(
@@ -64,25 +66,44 @@ PROFILES: Mapping[str, Profile] = {
         {"steps": 250, "evaluations": 5, "mode": "sequential"},
         Budget(trials=3, tuning_seeds=1, seeds=3, dropouts=(0.0,)),
     ),
-    "full": Profile({"steps": 2000, "evaluations": 20, "mode": "sequential"}, FULL),
+    "full": Profile({"steps": 2000, "evaluations": 20, "mode": "sequential"}, FULL, live=False),
 }
-HEAVY: Mapping[str, Profile] = {  # of convolutional and token problems, where it differs
-    "full": Profile(
-        {"steps": 1000, "evaluations": 20, "mode": "sequential"}, FULL._replace(seeds=5)
-    ),
-}
-TRUNKS = ("multi_mnist", "korean_tagging")
-"""Data sets with such trunks."""
-SETTINGS: Mapping[str, Mapping[str, Any]] = {  # fields of a data set's runs beside the defaults
-    "korean_sentences": {"width": 24, "batch_size": 32},
-    "korean_tagging": {"width": 32},
-}
-SIZES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {  # data options by profile
-    "korean_sentences": {
-        "quick": {"train": 3000, "test": 1000, "length": 64},
-        "full": {"train": None, "test": None},
+HEAVY = Profile(
+    {"steps": 1000, "evaluations": 20, "mode": "sequential"}, FULL._replace(seeds=5), live=False
+)
+"""Of convolutional and token problems."""
+FIXED = Profile(
+    {"steps": 1000, "evaluations": 20, "mode": "sequential"},
+    FULL._replace(dropouts=(0.3, 0.6), rates=(3e-4, 1e-3)),
+    live=False,
+)
+"""Of fixed features of many dimensions, which an MLP has learned, and overfits, in fewer steps."""
+SCALES: Mapping[str, Mapping[str, Profile]] = {  # by profile and data set, where it is another one
+    "full": {
+        **dict.fromkeys(("multi_mnist", "multi_fashion", "korean_tagging"), HEAVY),
+        "korean_sentences": FIXED,
     },
-    "korean_tagging": {"quick": {"train": 4000}, "full": {"train": None}},
+}
+FIELDS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {  # of a data set's runs, by profile
+    "korean_sentences": {
+        "quick": {
+            "width": 24,
+            "batch_size": 32,
+            "data_options": {"train": 3000, "test": 1000, "length": 64},
+        },
+        "full": {
+            "width": 128,
+            "batch_size": 32,
+            "data_options": {
+                **{"features": "vectors", "length": 64},
+                **{"pool": 22_000, "train": 4000, "test": 2000},
+            },
+        },
+    },
+    "korean_tagging": {
+        "quick": {"width": 32, "data_options": {"train": 4000}},
+        "full": {"width": 32, "data_options": {"train": None}},
+    },
 }
 
 
@@ -90,12 +111,14 @@ class Comparison(NamedTuple):
     """Methods on data sets, tuned alike and paired by seed.
 
     declared: name → (a, b), the differences a − b that are tested; declared before any result. A
-    pattern such as "hard+*" is the method of it that is best on validation.
+    pattern such as "hard+*" is the method of it that is best on validation. more: further data sets
+    of the full profile.
     """
 
     data: tuple[str, ...]
     methods: tuple[str, ...]
     declared: Mapping[str, tuple[str, str]]
+    more: tuple[str, ...] = ()
 
 
 KOREAN = (BASELINE, HARD, "hard+nash")
@@ -109,6 +132,7 @@ COMPARISONS: Mapping[str, Comparison] = {
             "nash_equal_norm": ("hard+nash", "hard+equal_norm"),
             "best_single": ("hard+*", BASELINE),
         },
+        ("korean_sentences",),
     ),
     "sharings": Comparison(
         ("multi_mnist", "yeast", "synthetic", "korean_tagging"),
@@ -118,6 +142,7 @@ COMPARISONS: Mapping[str, Comparison] = {
             "best_single": ("*+equal", BASELINE),
             "best_hard": ("*+equal", HARD),
         },
+        ("korean_sentences", "multi_fashion", "adult", "tox21", "qm8", "diabetes"),
     ),
     "korean_sentences": Comparison(("korean_sentences",), KOREAN, KOREAN_DECLARED),
     "korean_tagging": Comparison(("korean_tagging",), KOREAN, KOREAN_DECLARED),
@@ -167,18 +192,14 @@ class Cell(NamedTuple):
     @property
     def scale(self) -> Profile:
         """How much work is done on its data set."""
-        heavy = HEAVY.get(self.profile) if self.data in TRUNKS else None
-        return heavy or PROFILES[self.profile]
+        return SCALES.get(self.profile, {}).get(self.data, PROFILES[self.profile])
 
     @property
     def config(self) -> RunConfig:
         """The configuration before tuning."""
         sharing, weighting = self.method.split("+")
-        run = {**self.scale.run, **SETTINGS.get(self.data, {})}
-        options = SIZES.get(self.data, {}).get(self.profile, {})
-        return RunConfig(
-            data=self.data, sharing=sharing, weighting=weighting, data_options=options, **run
-        )
+        fields = {**self.scale.run, **FIELDS.get(self.data, {}).get(self.profile, {})}
+        return RunConfig(data=self.data, sharing=sharing, weighting=weighting, **fields)
 
     @property
     def like(self) -> "Cell | None":
@@ -222,12 +243,15 @@ def select(comparison: str, profile: str, data: str = "", methods: str = "") -> 
         entry("weighting", weighting)
     if methods and BASELINE not in chosen:
         chosen = [BASELINE, *chosen]  # what gains are relative to
-    return [Cell(d, method, profile) for d in data_sets(comparison, data) for method in chosen]
+    sets = data_sets(comparison, profile, data)
+    return [Cell(one, method, profile) for one in sets for method in chosen]
 
 
-def data_sets(comparison: str, data: str = "") -> list[str]:
-    """The data sets of a comparison, or those named. `InputError` for an unknown one."""
-    named = _listed(data, COMPARISONS[comparison].data)
+def data_sets(comparison: str, profile: str, data: str = "") -> list[str]:
+    """The data sets of a comparison in a profile, or those named. `InputError` for an unknown
+    one."""
+    one = COMPARISONS[comparison]
+    named = _listed(data, one.data if PROFILES[profile].live else one.data + one.more)
     for name in named:
         entry("data", name)
     return named

@@ -40,7 +40,8 @@ REFUSED = ["data", "sharing", "reason"]
 class Results(NamedTuple):
     """The frames of one comparison; see `mtlstudy.study.rows` for the columns of those with a row a
     run. metrics: long, with a column ``split``; refused: data, sharing, reason; missing: data,
-    source, split, megabytes, said."""
+    source, split, megabytes, said; left: data and method of what the plan has and nobody finished
+    yet."""
 
     metrics: pd.DataFrame
     runs: pd.DataFrame
@@ -51,6 +52,7 @@ class Results(NamedTuple):
     confusion: pd.DataFrame
     refused: pd.DataFrame
     missing: pd.DataFrame
+    left: pd.DataFrame
     profile: str
     comparison: str
 
@@ -224,7 +226,7 @@ def usable(cell: Cell) -> bool:
     """Whether a cell's runs can be had: its data are on this machine, or it is published."""
     if entry("data", cell.data).available() or (cell.data, cell.sharing) in refused(cell.profile):
         return True
-    return is_tuned(cell) and all(is_finished(c, cell.profile) for c in resolve(cell).reported)
+    return is_reported(cell)
 
 
 def gather(
@@ -254,7 +256,8 @@ def refused_frame(reasons: Mapping[tuple[str, str], str]) -> pd.DataFrame:
 def load(
     comparison: str, profile: str = "quick", data: str = "", methods: str = "", seeds: str = ""
 ) -> Results:
-    """The results of a comparison of the plan; what is missing is trained.
+    """The results of a comparison of the plan; what is missing is trained, or where the profile is
+    not `live` left out, unless data, methods or seeds are given.
 
     data, methods: names with commas between, of the plan or any others ("diabetes",
     "hard+nash,mmoe+equal"), in place of the comparison's; seeds: "0-2" in place of the profile's.
@@ -267,10 +270,13 @@ def load(
     if numbers is not None:  # refused before anything is trained
         for cell in chosen:
             tune.reported(cell.config, {}, numbers)
+    asked = plan.PROFILES[profile].live or data or methods or seeds
+    left = [] if asked else unfinished(chosen)
+    chosen = [cell for cell in chosen if cell not in left]
     configs, reasons = gather(chosen, numbers)
     ensure(configs, profile)
     tables = collect(configs, profile)
-    there = {cell.data for cell in chosen}
+    there = {cell.data for cell in [*chosen, *left]}
     return Results(
         rows.melted_metrics(tables["metrics"], tables["runs"]),
         tables["runs"],
@@ -280,10 +286,28 @@ def load(
         tables["further"],
         tables["confusion"],
         refused_frame(reasons),
-        missing(name for name in plan.data_sets(comparison, data) if name not in there),
+        missing(n for n in plan.data_sets(comparison, profile, data) if n not in there),
+        pd.DataFrame([(c.data, c.method) for c in left], columns=["data", "method"]),
         profile,
         comparison,
     )
+
+
+def unfinished(cells: Sequence[Cell]) -> list[Cell]:
+    """Those of some cells that are neither refused nor finished, as far as that is published or in
+    the store, and all of a data set whose baseline is among them."""
+    left = {
+        cell
+        for cell in cells
+        if not ((cell.data, cell.sharing) in refused(cell.profile) or is_reported(cell))
+    }
+    without = {cell.data for cell in left if cell.method == plan.BASELINE}
+    return [cell for cell in cells if cell in left or cell.data in without]
+
+
+def is_reported(cell: Cell) -> bool:
+    """Whether a cell's tuning and all its reported runs are finished."""
+    return is_tuned(cell) and all(is_finished(c, cell.profile) for c in resolve(cell).reported)
 
 
 def missing(data_sets: Iterable[str]) -> pd.DataFrame:

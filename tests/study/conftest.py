@@ -31,8 +31,8 @@ def tiny_plan(monkeypatch, tmp_path):
     profile = Profile(run, Budget(trials=2, tuning_seeds=1, seeds=2))
     monkeypatch.setattr(plan, "COMPARISONS", {"tiny": comparison})
     monkeypatch.setattr(plan, "PROFILES", {"quick": profile})
-    monkeypatch.setattr(plan, "SIZES", {"synthetic": {"quick": {"tasks": 3, "train": 60}}})
-    monkeypatch.setattr(plan, "SETTINGS", {"synthetic": {"width": 8, "batch_size": 20}})
+    fields = {"width": 8, "batch_size": 20, "data_options": {"tasks": 3, "train": 60}}
+    monkeypatch.setattr(plan, "FIELDS", {"synthetic": {"quick": fields}})
     monkeypatch.setattr(plan, "LIKE", {"hard+uncertainty": "hard+equal"})
     monkeypatch.setattr(plan, "COMPUTED", ())
     monkeypatch.setattr(results, "PUBLISHED", tmp_path / "published")

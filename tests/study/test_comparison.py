@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from synthetic_frames import TASKS, by_method, drift, results
 
-from mtlstudy.study import claims, comparison, frames, plan
+from mtlstudy.study import claims, comparison, frames, plan, words
 from mtlstudy.study.format import number
 from mtlstudy.study.words import family, name, word
 
@@ -82,6 +82,13 @@ def test_refused_families_are_shown_in_their_place_and_with_the_reason() -> None
     assert claim.outcome == "refused" and claim.figures["data"].count(",") == 2
     assert "<b>" in claim.sentence()
     assert [c.outcome for c in comparison.undefined(results())] == ["nothing"]
+
+
+def test_what_is_not_computed_yet_is_named_by_data_set() -> None:
+    rows = [{"data": "yeast", "method": method} for method in ("mmoe+equal", "ple+equal")]
+    (claim,) = comparison.undefined(results(left=rows))
+    assert claim.outcome == "left" and claim.figures["data"] == name("data_short", "yeast")
+    assert claim.figures["left"] == ", ".join(words.label(row["method"]) for row in rows)
 
 
 def test_a_method_without_a_selected_candidate_and_an_undefined_metric_are_named() -> None:

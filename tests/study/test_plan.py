@@ -69,7 +69,7 @@ def test_what_is_not_on_it_is_refused_in_one_line(arguments, message):
 
 
 def test_the_profiles_tune_within_their_number_on_seeds_of_their_own():
-    for profile in (*plan.PROFILES.values(), *plan.HEAVY.values()):
+    for profile in (*plan.PROFILES.values(), *plan.SCALES["full"].values()):
         budget = profile.budget
         assert budget.grid * len(budget.dropouts) * len(budget.schedules) == budget.trials
         assert budget.seeds >= 3 and budget.tuning_seeds >= 1

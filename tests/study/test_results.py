@@ -108,6 +108,28 @@ def test_a_stale_published_run_is_trained_anew(published, trained, monkeypatch):
     assert len(trained) == 4  # the baseline
 
 
+def test_a_profile_that_no_page_trains_shows_what_is_finished_and_names_the_rest(
+    published, trained, monkeypatch
+):
+    quick = plan.PROFILES["quick"]._replace(live=False)
+    monkeypatch.setattr(plan, "PROFILES", {"quick": quick})
+    methods = plan.COMPARISONS["tiny"].methods
+    more = plan.COMPARISONS["tiny"]._replace(methods=(*methods, "hard+scale_invariant"))
+    monkeypatch.setattr(plan, "COMPARISONS", {"tiny": more})
+    trained.clear()
+    published()
+    found = results.load("tiny")
+    assert not trained and found.left["method"].tolist() == ["hard+scale_invariant"]
+    assert found.refused["sharing"].tolist() == ["hierarchical"]
+    assert found.metrics["weighting"].nunique() == 3  # equal, nash, uncertainty
+
+    monkeypatch.setattr(entry("sharing", "single_task"), "version", 2)
+    found = results.load("tiny")  # without the baseline there is nothing to compare with
+    assert not trained and set(found.left["method"]) == set(more.methods) and found.metrics.empty
+    results.load("tiny", methods="hard+equal")  # what is asked for by name is trained
+    assert len(trained) == 4
+
+
 def test_a_diverged_run_stays_in_the_frames(tiny_plan, monkeypatch):
     advance = loop.Training.advance
 
