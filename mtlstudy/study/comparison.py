@@ -48,7 +48,7 @@ DIGITS = {
 }
 """Column → digits shown of it, where it is shown as it is."""
 CITED = "method delta_m interval delta_m_ci parameters reduction unsolved conflict"
-TESTS = "data comparison pairs difference interval effect p p_holm smallest_p"
+TESTS = "data comparison pairs difference interval effect p p_holm detectable"
 RELATED = {"cross_stitch": ("alpha", 1), "sparse": ("overlap", 1), "soft": ("distance", -1)}
 """Family whose learned matrices relate tasks → their kind, and whether larger means more (1) or
 less (−1) related."""
@@ -183,6 +183,8 @@ def _tested(results: Results, row: dict[str, Any]) -> dict[str, Any]:
         "n": row["n"],
         **{key: number(row[key], 3) for key in ("p_holm", "smallest_p")},
         "difference": number(row["difference"], sign=True),
+        "interval": bracket(row["low"], row["high"]),
+        "detectable": number(row["detectable"]),
         "effect": number(row["effect"], 2),
     }
 
@@ -193,8 +195,8 @@ def differences(results: Results) -> pd.DataFrame:
     for row in [] if results.metrics.empty else records(declared(results)):
         tested = _tested(results, row)
         pair = {"comparison": f"{tested['a']} − {tested['b']}", "pairs": tested["n"]}
-        own = {"interval": bracket(row["low"], row["high"]), "p": number(row["p"], 3)}
-        rows.append({**tested, **pair, **own, "data": name("data_short", row["data"])})
+        own = {"p": number(row["p"], 3), "data": name("data_short", row["data"])}
+        rows.append({**tested, **pair, **own})
     return headed(rows, TESTS.split())
 
 

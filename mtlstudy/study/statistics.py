@@ -8,9 +8,13 @@
   the range itself is given, with its level.
 - A two-sided Wilcoxon test of n pairs cannot give less than ``smallest_p(n)`` = 2^(1-n): .25 for 3.
 
+- ``detectable`` says which difference such an experiment would have found, so that "unclear" can be
+  read: no difference, or too few seeds.
+
 Sources: Wilcoxon, Biometrics Bulletin 1945; Hodges & Lehmann, Annals of Mathematical Statistics
 34(2), 1963, doi 10.1214/aoms/1177704172 (the interval); Holm, Scand. J. Statistics 1979; Demsar,
-JMLR 2006 (Friedman and Nemenyi over data sets); Hedges, J. Educational Statistics 1981.
+JMLR 2006 (Friedman and Nemenyi over data sets); Hedges, J. Educational Statistics 1981; Hodges &
+Lehmann, Annals of Mathematical Statistics 27(2), 1956 (the efficiency 3/π of signed ranks).
 """
 
 import warnings
@@ -19,7 +23,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import optimize, stats
 
 from mtlstudy.errors import InputError
 
@@ -28,8 +32,10 @@ ALPHA = 0.05
 ENOUGH_DATA_SETS = 8
 COMPARED = (
     *("comparison", "a", "b", "n", "difference", "low", "high", "level", "kind"),
-    *("effect", "p", "smallest_p"),
+    *("effect", "p", "smallest_p", "detectable"),
 )
+POWER = 0.8
+"""Of the experiments with a true difference of `detectable` that would call it significant."""
 
 
 @dataclass(frozen=True)
@@ -175,8 +181,34 @@ def effect_size(differences: Iterable[float]) -> float:
     return float(d.mean() / d.std(ddof=1) * (1.0 - 3.0 / (4.0 * (len(d) - 1) - 1.0)))
 
 
+def detectable(differences: Iterable[float]) -> float:
+    """The true mean difference that a signed-rank test at `ALPHA` of as many pairs with this spread
+    finds with probability `POWER`: that of a t-test of the same size and 3/π as many normal pairs.
+    In the units of the differences; inf for so few pairs that no p lies below `ALPHA`, NaN for
+    fewer than 2.
+
+    >>> round(detectable([-1.0, 1.0] * 5), 2), detectable([1.0, 2.0, 3.0])
+    (1.08, inf)
+    """
+    d = finite(differences)
+    if len(d) < 2:
+        return float("nan")
+    if smallest_p(len(d)) > ALPHA:
+        return float("inf")
+    tails = signed_rank(len(d)).cumsum()
+    size = tails[tails <= ALPHA / 2].max()  # what few pairs allow is less
+    critical, scale = stats.t.ppf(1 - size, len(d) - 1), np.sqrt(len(d) * 3 / np.pi)
+
+    def missed(effect: float) -> float:
+        power: float = stats.nct.sf(critical, len(d) - 1, effect * scale)
+        return power - POWER
+
+    return float(d.std(ddof=1) * optimize.brentq(missed, 0.0, 100.0))
+
+
 def compare(scores: pd.DataFrame, pairs: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
-    """The comparisons declared in advance, one row each: a - b, interval, effect size, p, Holm's p.
+    """The comparisons declared in advance, one row each: a - b, interval, effect size, p, the
+    difference that was `detectable`, Holm's p.
 
     Args:
         scores: index = the pairing unit (a seed, or data set and seed), columns = methods.
@@ -192,7 +224,7 @@ def compare(scores: pd.DataFrame, pairs: Mapping[str, tuple[str, str]]) -> pd.Da
                 raise InputError(f"comparison {name!r}: no scores of {side!r}; there are: {there}")
         d = (scores[a] - scores[b]).dropna()
         ci = interval(d)
-        measures = (effect_size(d), wilcoxon(d), smallest_p(ci.n))
+        measures = (effect_size(d), wilcoxon(d), smallest_p(ci.n), detectable(d))
         found.append((name, a, b, ci.n, ci.mean, ci.low, ci.high, ci.level, ci.kind, *measures))
     frame = pd.DataFrame(found, columns=COMPARED)
     return frame.assign(p_holm=holm(frame["p"].tolist()))

@@ -434,6 +434,7 @@ def pair(row: Mapping[str, Any]) -> dict[str, str]:
         "difference": number(row["difference"], sign=True),
         "interval": bracket(row["low"], row["high"]),
         "effect": number(row["effect"], 2),
+        "detectable": number(row["detectable"]),
         **{key: number(row[key], 3) for key in ("p", "p_holm", "smallest_p")},
     }
 

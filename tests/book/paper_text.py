@@ -29,12 +29,8 @@ BUDGET = {"evaluations": "5", "seeds": "3", "steps": "250", "trials": "3", "tuni
 def claims(outcome: str = "unclear") -> dict[str, Any]:
     """The sentences that chapters and paper cite."""
     test = {"a": "내쉬", "b": "동일 노름", "difference": "+0.1", "p_holm": "0.500", "n": "6"}
-    found = [
-        Claim(
-            "verdict", "unclear", {**test, "smallest_p": "0.031"}, f"weightings.verdict.all.{name}"
-        )
-        for name in DECLARED
-    ]
+    test |= {"interval": "[−0.3, +1.2]", "detectable": "0.9"}
+    found = [Claim("verdict", "unclear", test, f"weightings.verdict.all.{n}") for n in DECLARED]
     parts = ("abstract", "consequence", "conclusion")
     found += [Claim(f"paper_{part}", outcome, {}, f"paper.{part}") for part in parts]
     ends = {

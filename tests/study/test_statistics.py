@@ -95,6 +95,17 @@ def test_effect_size() -> None:
     assert math.isnan(s.effect_size([1.0, 2.0]))
 
 
+@pytest.mark.parametrize("n", [6, 8, 10, 20])
+def test_the_detectable_difference_is_found_in_four_of_five_experiments(n: int) -> None:
+    draw = np.random.default_rng(0)
+    spread = draw.normal(size=n)
+    spread = (spread - spread.mean()) / spread.std(ddof=1)
+    shift = s.detectable(spread)
+    assert s.detectable(7 * spread + 3) == pytest.approx(7 * shift)
+    found = [s.wilcoxon(x + shift) <= s.ALPHA for x in draw.normal(size=(1500, n))]
+    assert 0.72 < np.mean(found) < 0.85
+
+
 def test_compare_pairs_by_index_and_drops_unpaired_seeds() -> None:
     scores = pd.DataFrame({"a": [1.0, 2.0, 3.0, np.nan], "b": [0.5, 1.0, 1.5, 9.0]})
     row = s.compare(scores, {"ab": ("a", "b"), "ba": ("b", "a")}).set_index("comparison")
