@@ -1,6 +1,6 @@
 # mtlstudy: `make book` builds the book from the published results; `make help` lists the rest.
 PYTHON ?= python3
-PROFILE ?= quick
+PROFILE ?= full
 DEVICE ?= auto
 CORES ?= $(shell env -u OMP_NUM_THREADS nproc 2>/dev/null || echo 2)
 BIN := .venv/bin

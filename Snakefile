@@ -9,7 +9,7 @@ from mtlstudy import files
 from mtlstudy.execute import executed
 from mtlstudy.study import plan
 
-PROFILE = config.get("profile", "quick")
+PROFILE = config.get("profile", plan.SHOWN)
 DEVICE = config.get("device", "auto")
 PYTHON = sys.executable
 PACKAGE = [str(p) for p in sorted(Path("mtlstudy").rglob("*.py")) if p.name not in ("cli.py", "new.py")]

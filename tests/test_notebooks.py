@@ -16,7 +16,7 @@ from mtlstudy.study import plan
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
 REQUIRED = os.environ.get("MTLSTUDY_REQUIRE_BOOK") == "1"
-PROFILE = os.environ.get("MTLSTUDY_PROFILE", "quick")
+PROFILE = os.environ.get("MTLSTUDY_PROFILE", plan.SHOWN)
 LOOPS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda, ast.For, ast.While)
 
 

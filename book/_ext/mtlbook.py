@@ -2,8 +2,8 @@
 the network.
 
 - `{{ claims.… }}`, `{{ run.… }}`, `{{ provenance.… }}` and `{{ profiles.… }}` come from
-  _build/text/<profile>.json (`mtlstudy text`), the profile being $MTLSTUDY_PROFILE or quick;
-  `{{ meta.… }}` is book/metadata.yml. A missing key is a warning, and so an error under -W.
+  _build/text/<profile>.json (`mtlstudy text`), the profile being $MTLSTUDY_PROFILE or the one
+  shown; `{{ meta.… }}` is book/metadata.yml. A missing key is a warning, and so an error under -W.
 - `% generated: KIND NAME` on a line is replaced by text made from the package and from result
   files: data-cards, downloads, licences, recheck, and for the chapters on sharing (see families.py)
   diagram, options and families.
@@ -30,13 +30,14 @@ from sphinx.util import logging
 from mtlstudy import data
 from mtlstudy.files import result
 from mtlstudy.registry import entry, names
+from mtlstudy.study import plan
 from mtlstudy.study.format import NONE, number
 from mtlstudy.study.tables import escape
 from mtlstudy.study.words import label, load, name, word
 from mtlstudy.training.store import build_folder
 
 log = logging.getLogger(__name__)
-PROFILE = os.environ.get("MTLSTUDY_PROFILE", "quick")
+PROFILE = os.environ.get("MTLSTUDY_PROFILE", plan.SHOWN)
 LICENCE = "License :: "
 PARTS = ("claims", "run", "provenance", "set")
 

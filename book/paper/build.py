@@ -19,7 +19,7 @@ import yaml
 
 from mtlstudy import files
 from mtlstudy.errors import InputError
-from mtlstudy.study.plan import PROFILES, profile_named
+from mtlstudy.study.plan import PROFILES, SHOWN, profile_named
 from mtlstudy.training import store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,7 +28,7 @@ PARTS = ("claims", "run", "provenance", "set")
 FONTS = ("pylopdf-fonts-ko", "koreanize-matplotlib")  # Noto Serif and Sans KR; NanumGothic: OFL 1.1
 
 
-def compile(review: bool, profile: str = "quick", built: Path | None = None) -> Path:
+def compile(review: bool, profile: str = SHOWN, built: Path | None = None) -> Path:
     """Set the paper: paper/kcc-review.pdf without authors and acknowledgement, or paper/kcc.pdf.
 
     built: the folder that holds text and figures, and takes the paper; the build folder if not
@@ -110,8 +110,8 @@ def citation(metadata: Path = BOOK / "metadata.yml") -> str:
 
 
 def main(arguments: list[str]) -> None:
-    """`citation` writes CITATION.cff; a profile (default $MTLSTUDY_PROFILE, then quick) makes both
-    versions of its paper."""
+    """`citation` writes CITATION.cff; a profile (default $MTLSTUDY_PROFILE, then the one shown)
+    makes both versions of its paper."""
     if arguments == ["citation"]:
         files.write(ROOT / "CITATION.cff", citation())
         print("CITATION.cff")
@@ -119,7 +119,7 @@ def main(arguments: list[str]) -> None:
     if len(arguments) > 1:
         allowed = f"citation, or one of {', '.join(PROFILES)}"
         raise InputError(f"arguments = {' '.join(arguments)!r}; allowed: {allowed}")
-    profile = arguments[0] if arguments else os.environ.get("MTLSTUDY_PROFILE", "quick")
+    profile = arguments[0] if arguments else os.environ.get("MTLSTUDY_PROFILE", SHOWN)
     for review in (True, False):
         print(compile(review, profile))
 

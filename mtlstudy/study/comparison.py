@@ -308,7 +308,9 @@ def undefined(results: Results) -> list[Claim]:
         found.append(Claim("undefined", "metric", figures))
     for data, own in results.left.groupby("data", sort=False):
         called = names(map(words.label, own["method"]))
-        found.append(Claim("undefined", "left", {"data": name("data_short", data), "left": called}))
+        found.append(
+            Claim("undefined", "left", {"data": name("data_short", str(data)), "left": called})
+        )
     found = found or [Claim("undefined", "nothing", {})]
     for key in results.missing["data"].unique():
         found.append(Claim("missing", "left_out", {"data": name("data_short", key), "key": key}))

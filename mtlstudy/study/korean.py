@@ -166,7 +166,9 @@ def _sanity(results: Results, baselines: pd.DataFrame) -> list[Claim]:
     sizes = baselines[(baselines["data"] == data) & baselines["task"].isin(lost)]["examples"]
     amount = " ~ ".join(dict.fromkeys(number(n, 0) for n in (sizes.min(), sizes.max())))
     steps = number(results.runs["steps"].max(), 0)
-    found.append(Claim("examples", data, {"amount": amount, "steps": steps}))
+    options = plan.Cell(data, plan.BASELINE, results.profile).config.data_options
+    read = "vectors" if options.get("features") == "vectors" else data
+    found.append(Claim("examples", read, {"amount": amount, "steps": steps}))
     simple = {row["simple"] for row in below}
     found += [Claim("reads", one, {}) for one in SIMPLE if one in simple]
     return [*found, _room(results.curves, lost)]

@@ -163,13 +163,18 @@ NOTEBOOKS: Mapping[str, str] = {  # page of the book → the notebook that makes
     "korean_tagging": "korean",
     "performance": "performance",
 }
-SHOWN = "quick"
+SHOWN = "full"
 """The profile whose results README, chapters and paper quote; a page may name its own."""
 PARAMETERS: Mapping[str, Mapping[str, str]] = {  # of a page's notebook
-    "structure": {"profile": "full"},
+    "toy": {"profile": "quick"},
     "korean_sentences": {"data": "korean_sentences"},
-    "korean_tagging": {"data": "korean_tagging"},
+    "korean_tagging": {"data": "korean_tagging", "profile": "quick"},
 }
+
+
+def at(page: str, profile: str) -> str:
+    """The profile of a page's results in a book of a profile."""
+    return PARAMETERS.get(page, {}).get("profile", profile)
 
 
 class Cell(NamedTuple):

@@ -67,7 +67,7 @@ def findings(profile: str) -> list[str]:
     cases = cases[(cases["part"] == "recorded") & cases["solver"].isin(["newton", "ccp"])]
     missed = ~(cases["residual"] <= FAILED)
     failed = missed.groupby(cases["solver"]).agg(["sum", "size"])
-    ends = results.computed("toy", profile)["toy"]
+    ends = results.computed("toy", plan.at("toy", profile))["toy"]
     reached = ends.groupby("method")["on_front"].agg(["sum", "size"]).sort_index()
     toy = ", ".join(f"`{name}` {row['sum']} of {row['size']}" for name, row in reached.iterrows())
     newton, ccp = failed.loc["newton"], failed.loc["ccp"]
@@ -75,13 +75,13 @@ def findings(profile: str) -> list[str]:
         f"- Gramians recorded in training: the exact solver failed on {newton['sum']} of"
         f" {newton['size']}, the paper's procedure on {ccp['sum']} of {ccp['size']}.",
         f"- The paper's toy problem, starts that end on the Pareto front: {toy}.",
-        f"- {structures()}",
+        f"- {structures(profile)}",
     ]
 
 
-def structures() -> str:
+def structures(profile: str) -> str:
     """What the structure experiment found, a clause a judge."""
-    frame = results.computed("structure", plan.PARAMETERS["structure"]["profile"])["structure"]
+    frame = results.computed("structure", profile)["structure"]
     table = structure.summary(frame).set_index(["judge", "arm"])["delta_m"]
     said = []
     for judge in frame["judge"].unique():

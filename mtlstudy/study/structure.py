@@ -22,7 +22,7 @@ import pandas as pd
 from mtlstudy import files
 from mtlstudy.models.sharing._dynamic import trunk_passes
 from mtlstudy.registry import entry
-from mtlstudy.study import comparison, results, statistics
+from mtlstudy.study import claims, comparison, results, statistics
 from mtlstudy.study.claims import Claim
 from mtlstudy.study.format import NONE, bracket, number
 from mtlstudy.study.tables import Table, Tables, headed, records, show
@@ -447,6 +447,36 @@ def judged(frame: pd.DataFrame) -> list[Claim]:
         shown["a"] = f"{name('data_short', row['judge'])}, {called(row['a'])}"
         said.append(Claim("verdict", comparison.outcome(row), shown))
     return said
+
+
+def claimed(frame: pd.DataFrame) -> list[Claim]:
+    """The declared differences as claims that texts cite, ``structure.<judge>.<comparison>``."""
+    tests, said = records(tested(frame)), judged(frame)
+    return [
+        claim._replace(id=f"structure.{row['judge']}.{row['comparison']}")
+        for row, claim in zip(tests, said, strict=True)
+    ]
+
+
+def cited(frame: pd.DataFrame) -> dict[str, Any]:
+    """What chapters and the paper quote, as strings.
+
+    {judges: {judge: {label, arms: {arm: `formatted`}, tests: {comparison: `pair`}}}, findings:
+    sentences, seeds}
+    """
+    by_arm, means, tests = gains(frame), summary(frame), tested(frame)
+    judges = {}
+    for judge, own in means.groupby("judge", sort=False):
+        rows = by_arm[by_arm["judge"] == judge]
+        judges[str(judge)] = {
+            "label": name("data_short", str(judge)),
+            "arms": {row["arm"]: formatted(row, rows, frame) for row in records(own)},
+            "tests": {
+                row["comparison"]: pair(row) for row in records(tests.query("judge == @judge"))
+            },
+        }
+    seeds = sorted({int(seed) for seed in frame["seed"]})
+    return {"judges": judges, "findings": claims.sentences(found(frame)), "seeds": seeds}
 
 
 def found(frame: pd.DataFrame) -> list[Claim]:

@@ -26,13 +26,17 @@ from mtlstudy.study import (
 from mtlstudy.study.claims import Claim
 from mtlstudy.study.format import number, power
 from mtlstudy.study.solver import FAILED, SOLVERS
-from mtlstudy.study.words import label, name
+from mtlstudy.study.words import label, name, word
 from mtlstudy.training import store
 
 REPORTED = "weightings"
 """The comparison that the paper reports."""
 CONTROL = "nash_equal_norm"
 """Its declared comparison of bargaining with the control, on which conclusions rest."""
+SECTIONS = ("tests", "friedman", "limits", "findings")
+"""Of what is cited of a comparison, all that is not of one data set."""
+SCALE = ("label", "tasks", "train", "steps", "seeds")
+"""What a text says of a data set's scale."""
 VERDICTS = {"outside": recheck.OUTSIDE, "within": recheck.WITHIN, "same": recheck.SAME}
 """Outcome of a run trained again → what it is called there, the worst first."""
 
@@ -45,28 +49,36 @@ def render(profile: str) -> Path:
     """
     found, models = results.load(REPORTED, profile), results.load("solver", profile)
     solved = results.computed("solver", profile)["solver"]
-    at = plan.PARAMETERS["structure"]["profile"]
-    judged = results.computed("structure", at)["structure"]
+    judged = results.computed("structure", profile)["structure"]
     compared = comparison.cited(found)
-    said = claims.cited([*on_paper(compared), *solver.paper(models), on_recheck(profile)])
+    tested = structure.claimed(judged)
+    said = claims.cited([*on_paper(compared), *solver.paper(models), *tested, on_recheck(profile)])
+    sets = [described(plan.Cell(data, plan.BASELINE, profile)) for data in sorted_sets(found)]
+    scales = [word("text.scale", **{key: one[key] for key in SCALE}) for one in sets]
     text = {
         "claims": {**said, REPORTED: {"verdict": compared.pop("verdict")}},
         "run": {
             "comparison": compared,
+            "scales": scales,
             "solver": solver.cited(solved, models),
-            "toy": toy.cited(results.computed("toy", profile)["toy"]),
-            "structure": claims.sentences(structure.found(judged)),
-            "structure_seeds": sorted({int(seed) for seed in judged["seed"]}),
+            "toy": toy.cited(results.computed("toy", plan.at("toy", profile))["toy"]),
+            "structure": structure.cited(judged),
             "portable": claims.sentences(on_portable(profile)),
             "reliability": claims.sentences(on_reliability()),
         },
         "provenance": results.provenance(found.runs, profile),
-        "set": protocol(profile),
+        "set": protocol(profile, sets, sorted_sets(models)),
     }
     file = store.build_folder() / "text" / f"{profile}.json"
     written = json.dumps(text, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
     files.publish(file.parent, {file.name: written})
     return file
+
+
+def sorted_sets(found: results.Results) -> list[str]:
+    """The data sets that a comparison has results of, in the plan's order."""
+    planned = plan.data_sets(found.comparison, found.profile)
+    return [data for data in planned if data in set(found.metrics["data"])]
 
 
 def on_paper(compared: Mapping[str, Any]) -> list[Claim]:
@@ -75,8 +87,9 @@ def on_paper(compared: Mapping[str, Any]) -> list[Claim]:
     outcome = {"above": "unclear", "below": "unclear"}.get(tested, tested)
     parts = ("abstract", "consequence", "conclusion")
     said = [Claim(f"paper_{part}", outcome, {}, f"paper.{part}") for part in parts]
-    for data in plan.COMPARISONS[REPORTED].data:
-        rows = compared.get(data, {})
+    for data, rows in compared.items():
+        if data in SECTIONS:
+            continue
         by_name = {row["method"]: row for row in rows.values() if isinstance(row, dict)}
         figures = {"data": name("data_short", data)}
         ends = {end: by_name.get(rows.get(end)) for end in ("highest", "lowest")}
@@ -142,8 +155,11 @@ def counted(verdicts: list[str]) -> dict[str, str]:
     return {"drawn": number(len(verdicts), 0), **counts}
 
 
-def protocol(profile: str) -> dict[str, Any]:
-    """What was set before any result, as strings: budgets, data sets, methods, comparisons."""
+def protocol(profile: str, sets: list[dict[str, str]], recorded: list[str]) -> dict[str, Any]:
+    """What was set before any result, as strings: budgets, data sets, methods, comparisons.
+
+    sets: `described`; recorded: the data sets whose training gave Gramians to the comparison of solvers.
+    """
     budget, reported = plan.PROFILES[profile].budget, plan.COMPARISONS[REPORTED]
     low, high = budget.rates
     return {
@@ -151,7 +167,8 @@ def protocol(profile: str) -> dict[str, Any]:
         "lr_low": power(low),
         "lr_high": power(high),
         "failed": power(FAILED),
-        "sets": [{"name": d, "label": name("data_short", d), **size(d)} for d in reported.data],
+        "sets": sets,
+        "recorded": recorded,
         "methods": [{"method": m, "label": label(m)} for m in reported.methods],
         "solvers": [{"name": s, "label": name("solver", s)} for s in SOLVERS],
         "declared": list(reported.declared),
@@ -161,21 +178,24 @@ def protocol(profile: str) -> dict[str, Any]:
 
 def budgets(profile: str) -> dict[str, str]:
     """Steps, evaluations, candidates and seeds of a profile."""
-    run, budget = plan.PROFILES[profile]
+    run, budget, _ = plan.PROFILES[profile]
     numbers = {key: run[key] for key in ("steps", "evaluations")}
     numbers |= {key: getattr(budget, key) for key in ("trials", "tuning_seeds", "seeds")}
     dropouts = ", ".join(f"{dropout:g}" for dropout in budget.dropouts)
     return {key: number(value, 0) for key, value in numbers.items()} | {"dropouts": dropouts}
 
 
-def size(data: str) -> dict[str, str]:
-    """Tasks, inputs and examples of a single-input data set that comes with a package."""
-    kind = entry("data", data)
-    one = kind(kind.Options())
-    splits = one.load(0)
-    parts = ("train", "validation", "test")
-    return {
-        "tasks": number(len(one.tasks), 0),
-        "inputs": " × ".join(str(n) for n in splits.train.form()),
-        **{part: number(getattr(splits, part).sizes()[""], 0) for part in parts},
-    }
+def described(cell: plan.Cell) -> dict[str, str]:
+    """What a data set is to the study: its name, label and number of tasks, examples, steps and
+    reported seeds. The examples are those of the splits where the data set comes with a package,
+    and as many training examples as each task has where they are drawn."""
+    c, scale = cell.config, cell.scale
+    numbers = {"tasks": len(c.tasks), "steps": c.steps, "seeds": scale.budget.seeds}
+    shown = {key: number(value, 0) for key, value in numbers.items()}
+    shown |= {"name": cell.data, "label": name("data_short", cell.data)}
+    kind = entry("data", cell.data)
+    if kind.sources:
+        return shown | {"train": number(c.data_options["train"], 0)}
+    splits = kind(kind.Options.parse("data_options", c.data_options)).load(0)
+    sizes = {part: getattr(splits, part).sizes()[""] for part in ("train", "validation", "test")}
+    return shown | {part: number(value, 0) for part, value in sizes.items()}

@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 
 from mtlstudy import files
 from mtlstudy.study.claims import Claim, cited
+from mtlstudy.study.plan import SHOWN
 
 DATA = ("multi_mnist", "yeast")
 METHODS = (
@@ -21,6 +22,15 @@ METHODS = (
     "hard+block_nash",
 )
 SOLVERS = ("newton", "conic", "ccp", "ccp_published")
+ARMS = (
+    "hard",
+    "oracle",
+    "nash_share",
+    "permuted",
+    "warm_split",
+    "hard_equal_parameters",
+    "hard_equal_cost",
+)
 DECLARED = ("nash_equal", "nash_equal_norm", "best_single")
 LABELS = {"multi_mnist": "MultiMNIST", "yeast": "Yeast"}
 BUDGET = {"evaluations": "5", "seeds": "3", "steps": "250", "trials": "3", "tuning_seeds": "1"}
@@ -31,6 +41,9 @@ def claims(outcome: str = "unclear") -> dict[str, Any]:
     test = {"a": "내쉬", "b": "동일 노름", "difference": "+0.1", "p_holm": "0.500", "n": "6"}
     test |= {"interval": "[−0.3, +1.2]", "detectable": "0.9"}
     found = [Claim("verdict", "unclear", test, f"weightings.verdict.all.{n}") for n in DECLARED]
+    judged = ("two_groups.hard", "two_groups.permuted", "two_groups.parameters")
+    for name in (*judged, "one_teacher.hard"):
+        found.append(Claim("verdict", "unclear", test, f"structure.{name}"))
     parts = ("abstract", "consequence", "conclusion")
     found += [Claim(f"paper_{part}", outcome, {}, f"paper.{part}") for part in parts]
     ends = {
@@ -55,20 +68,27 @@ def text(outcome: str = "unclear") -> dict[str, Any]:
     stress = {name: dict(solver) for name in SOLVERS}
     stress["newton"]["cases"] = "90"
     recorded = {name: {s: {"failed_percent": "0.5"} for s in SOLVERS} for name in DATA}
-    row = {"delta_m_ci": "+0.4 [−0.3, +1.2]", "parameters": "52,724", "unsolved": "0/900"}
-    comparison: dict[str, Any] = {name: {m: dict(row) for m in METHODS} for name in DATA}
-    for rows in comparison.values():
-        rows["hard+nash"]["conflict"] = "41.2"
-    limits = {"interval": "짝지은 시드의 최솟값과 최댓값", "seeds": "3", "level": "75"}
-    limits |= {"smallest_p": "0.250", "runs": "48", "diverged": "0", "games": "900"}
-    limits["unsolved"] = "1"
-    tests = {"all": {"nash_equal_norm": {"difference": "+0.1", "p_holm": "0.500"}}}
-    size = {"tasks": "2", "inputs": "36 × 36", "train": "900", "validation": "30", "test": "40"}
+    comparison: dict[str, Any] = {name: {"hard+nash": {"conflict": "41.2"}} for name in DATA}
+    limits = {"interval": "짝지은 시드의 최솟값과 최댓값", "edge": "3", "cells": "24"}
+    limits |= {"runs": "48", "diverged": "0", "games": "900", "unsolved": "1"}
+    one = {"difference": "+0.1", "p_holm": "0.500"}
+    tests = {"all": {"nash_equal_norm": one}}
+    size = {"tasks": "2", "train": "900", "steps": "2,000", "seeds": "10"}
+    cells = {"delta_m_ci": "+36.0 [+30.0, +41.2]", "size": "28", "cost": "0.59"}
+    judges: dict[str, Any] = {
+        "two_groups": {
+            "label": "두 집단",
+            "arms": {arm: {**cells, "arm": arm, "ari": "0.91"} for arm in ARMS},
+            "tests": {name: dict(one) for name in ("hard", "permuted", "parameters")},
+        },
+        "one_teacher": {"label": "교사 하나", "arms": {arm: dict(cells) for arm in ARMS}},
+    }
     return {
         "claims": claims(outcome),
         "run": {
             "comparison": {**comparison, "tests": tests, "limits": limits},
             "solver": {"stress": stress | ranges | {"newton_all": whole}, "recorded": recorded},
+            "structure": {"judges": judges, "seeds": [0, 1, 2]},
         },
         "provenance": {
             "profile": "quick",
@@ -84,6 +104,7 @@ def text(outcome: str = "unclear") -> dict[str, Any]:
             "lr_high": "1.0 × 10⁻²",
             "failed": "1.0 × 10⁻³",
             "sets": [{"name": name, "label": LABELS[name], **size} for name in DATA],
+            "recorded": [*DATA],
             "methods": [{"method": m, "label": m.partition("+")[2]} for m in METHODS],
             "solvers": [{"name": name, "label": name.upper()} for name in SOLVERS],
             "declared": list(DECLARED),
@@ -93,10 +114,10 @@ def text(outcome: str = "unclear") -> dict[str, Any]:
 
 
 def write(built: Path, content: dict[str, Any]) -> Path:
-    """Write text/quick.json and the figure into a build folder; the path of the text."""
+    """Write text and figure of the profile shown into a build folder; the path of the text."""
     figure, ax = plt.subplots(figsize=(7, 2.4))
     ax.plot([0, 1], [0, 1])
-    file = built / "results/quick/figures/delta_m.pdf"
+    file = built / f"results/{SHOWN}/figures/delta_m.pdf"
     file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, metadata={"CreationDate": None})
     plt.close(figure)
@@ -104,7 +125,7 @@ def write(built: Path, content: dict[str, Any]) -> Path:
 
 
 def put(built: Path, content: dict[str, Any]) -> Path:
-    """Write text/quick.json alone."""
-    file = built / "text/quick.json"
+    """Write the text alone."""
+    file = built / f"text/{SHOWN}.json"
     files.publish(file.parent, {file.name: json.dumps(content, ensure_ascii=False)})
     return file

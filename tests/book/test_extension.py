@@ -15,6 +15,7 @@ from sphinx.errors import SphinxError
 from sphinx.util.docutils import docutils_namespace
 
 from mtlstudy import files
+from mtlstudy.study.plan import SHOWN
 from mtlstudy.study.tables import escape
 
 CONF = """
@@ -34,7 +35,7 @@ EMPTY: dict[str, Any] = {"claims": {}, "run": {}, "provenance": {}, "set": {}}
 
 def build(place: Path, page: str, content: dict[str, Any]) -> tuple[int, str, str]:
     """Build one page with the extension: exit status, html, messages."""
-    source, text = place / "src", place / "_build/text/quick.json"
+    source, text = place / "src", place / f"_build/text/{SHOWN}.json"
     (source / "book").mkdir(parents=True)
     files.publish(text.parent, {text.name: json.dumps(content)})
     (source / "book/metadata.yml").write_text(META, encoding="utf-8")

@@ -17,6 +17,7 @@ from pypdf import PdfReader
 from pypdf.generic import ContentStream
 
 from mtlstudy.errors import InputError
+from mtlstudy.study.plan import SHOWN
 from mtlstudy.study.words import load
 
 META = yaml.safe_load((ROOT / "book/metadata.yml").read_text(encoding="utf-8"))
@@ -34,7 +35,9 @@ HEADINGS = (
     "3.2 내쉬 협상의 정확한 해",
     "4. 실험",
     "4.1 풀이기 비교",
-    "4.2 첫 비교",
+    "3.3 내쉬 공유: 분기, 협상, 병합",
+    "4.2 가중 방식의 비교",
+    "4.3 학습하는 동안 정하는 공유 구조",
     "5. 결론 및 한계",
     "참고 문헌",
 )
@@ -121,7 +124,13 @@ def leaves(node: Any, path: str = "") -> list[tuple[dict[str, Any], str, str]]:
     return found + [leaf for key, value in node.items() for leaf in leaves(value, f"{path}{key}.")]
 
 
-UNQUOTED = ("set.evaluations", "set.profiles")  # what the chapters quote
+UNQUOTED = (
+    "set.evaluations",
+    "set.profiles",
+    "set.seeds",
+    "set.steps",
+    "set.methods.0",
+)  # what the chapters quote
 
 
 def test_every_result_in_the_paper_comes_from_the_text(built: Path) -> None:
@@ -181,29 +190,25 @@ def test_a_claim_or_number_that_is_not_there_stops_the_paper(built: Path, path: 
 
 def test_what_is_compared_comes_from_the_plan(built: Path) -> None:
     content = paper_text.text()
-    for rows in (content["run"]["comparison"][name] for name in paper_text.DATA):
-        rows["hard+new"] = rows["hard+equal"]
     content["set"]["methods"].append({"method": "hard+new", "label": "새로운가중"})
     paper_text.put(built, content)
     page_text = flat(text(paper.compile(True, built=built)))
-    assert page_text.count("새로운가중") == 2 and "가중방식8가지" in page_text
+    assert page_text.count("새로운가중") == 1 and "가중방식8가지" in page_text
 
 
 def test_the_longest_values_fit(built: Path) -> None:
     content = paper_text.text()
-    comparison = content["run"]["comparison"]
-    wide = {"delta_m_ci": "−12.3 (2/3) [−15.5, −10.2]", "parameters": "225,000"}
-    for data in paper_text.DATA:
-        for method in paper_text.METHODS:
-            comparison[data][method] |= wide | {"unsolved": "900/900"}
+    for judge in content["run"]["structure"]["judges"].values():
+        for row in judge["arms"].values():
+            row |= {"delta_m_ci": "−121.3 [−155.5, −100.2]", "size": "1,100", "cost": "11.22"}
     verdicts = content["claims"]["weightings"]["verdict"]["all"]
     for name, sentence in verdicts.items():
         verdicts[name] = sentence.ljust(110, "가")
     paper_text.put(built, content)
     file = paper.compile(False, built=built)
     assert len(PdfReader(file).pages) <= 4
-    whole = re.findall(r"\(2/3\)[ \u00a0]\[−15\.5,[ \u00a0]−10\.2\]", text(file))
-    assert len(whole) == 16  # none is broken over lines
+    whole = re.findall(r"−121\.3 \[−155\.5, −100\.2\]", text(file))
+    assert len(whole) == 2 * len(paper_text.ARMS)  # none is broken over lines
 
 
 def test_same_results_same_bytes(built: Path) -> None:
@@ -220,7 +225,7 @@ def test_a_missing_glyph_is_seen(built: Path) -> None:
 
 
 def test_what_is_missing_is_named(built: Path) -> None:
-    figure = built / "results/quick/figures/delta_m.pdf"
+    figure = built / f"results/{SHOWN}/figures/delta_m.pdf"
     figure.unlink()
     with pytest.raises(InputError, match=r"delta_m\.pdf is missing"):
         paper.compile(True, built=built)
@@ -248,7 +253,7 @@ def test_licences() -> None:
 
 def test_the_built_paper_is_the_studys() -> None:
     """Of what `make book` made: the real values, in both versions."""
-    made, profile = ROOT / "_build/paper", os.environ.get("MTLSTUDY_PROFILE", "quick")
+    made, profile = ROOT / "_build/paper", os.environ.get("MTLSTUDY_PROFILE", SHOWN)
     source = ROOT / f"_build/text/{profile}.json"
     required = os.environ.get("MTLSTUDY_REQUIRE_BOOK") == "1"
     if not ((made / "kcc.pdf").exists() and source.exists()) and not required:
@@ -258,7 +263,8 @@ def test_the_built_paper_is_the_studys() -> None:
         page_text = flat(text(made / name))
         assert 2 <= len(PdfReader(made / name).pages) <= 4
         assert missing_glyphs(made / name) == 0
-        cell = content["run"]["comparison"]["yeast"]["hard+nash"]["delta_m_ci"]
+        judges = content["run"]["structure"]["judges"]
+        cell = judges["two_groups"]["arms"]["nash_share"]["delta_m_ci"]
         assert flat(cell) in page_text
         verdict = content["claims"]["weightings"]["verdict"]["all"]["nash_equal_norm"]
         assert flat(verdict) in page_text

@@ -35,6 +35,7 @@ def tiny_plan(monkeypatch, tmp_path):
     monkeypatch.setattr(plan, "FIELDS", {"synthetic": {"quick": fields}})
     monkeypatch.setattr(plan, "LIKE", {"hard+uncertainty": "hard+equal"})
     monkeypatch.setattr(plan, "COMPUTED", ())
+    monkeypatch.setattr(plan, "SHOWN", "quick")
     monkeypatch.setattr(results, "PUBLISHED", tmp_path / "published")
     (tmp_path / "README.md").write_text(README)
     monkeypatch.setattr("mtlstudy.study.readme.block", lambda profile: f"new of {profile}")
