@@ -63,7 +63,7 @@ def change(row: dict[str, Any]) -> str:
 
 def findings(profile: str) -> list[str]:
     """What the solver and toy experiments found, counted in their tables."""
-    cases = results.computed("solver", profile)["solver"]
+    cases = results.computed("solver", plan.at("solver", profile))["solver"]
     cases = cases[(cases["part"] == "recorded") & cases["solver"].isin(["newton", "ccp"])]
     missed = ~(cases["residual"] <= FAILED)
     failed = missed.groupby(cases["solver"]).agg(["sum", "size"])

@@ -47,8 +47,9 @@ def render(profile: str) -> Path:
     Raises:
         InputError: an unknown profile, a claim without a sentence, a missing word or figure.
     """
-    found, models = results.load(REPORTED, profile), results.load("solver", profile)
-    solved = results.computed("solver", profile)["solver"]
+    at = plan.at("solver", profile)
+    found, models = results.load(REPORTED, profile), results.load("solver", at)
+    solved = results.computed("solver", at)["solver"]
     judged = results.computed("structure", profile)["structure"]
     compared = comparison.cited(found)
     tested = structure.claimed(judged)
@@ -158,7 +159,7 @@ def counted(verdicts: list[str]) -> dict[str, str]:
 def protocol(profile: str, sets: list[dict[str, str]], recorded: list[str]) -> dict[str, Any]:
     """What was set before any result, as strings: budgets, data sets, methods, comparisons.
 
-    sets: `described`; recorded: the data sets whose training gave Gramians to the comparison of solvers.
+    sets: `described`; recorded: those whose training gave Gramians to the comparison of solvers.
     """
     budget, reported = plan.PROFILES[profile].budget, plan.COMPARISONS[REPORTED]
     low, high = budget.rates
