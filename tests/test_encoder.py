@@ -2,6 +2,7 @@
 
 import json
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -135,7 +136,11 @@ def test_what_is_no_encoder_is_refused_in_one_line(tmp_path, spoil, said):
 def test_texts_are_encoded_once_cut_and_counted(folder, cache, caplog):
     caplog.set_level("INFO")
     texts = ["abc", "", "a" * 50, "abc", "unknown!"]
+    options = SimpleNamespace(features="encoder", encoder=folder, length=8)
+    assert not _encoded.prepared(options)
     first = _encoded.states(texts, folder, 1, 8)
+    assert _encoded.prepared(options)
+    assert not _encoded.prepared(SimpleNamespace(**{**vars(options), "length": 9}))
     assert first.shape == (5, 8, tiny.WIDTH) and torch.isfinite(first).all()
     assert torch.equal(first[0], first[3]) and (first[1, 2:] == 0).all()
     assert "2 of 4 texts cut to 8 pieces" in caplog.text

@@ -90,6 +90,20 @@ def checked(name: str, layers: int, length: int) -> Encoder:
     return encoder
 
 
+def stored(name: str, what: str, length: int) -> Path:
+    """The cache's folder of an encoder's "means", or of its states "layer<n>" or "words<n>"."""
+    return cache("encoder") / f"{pretrained.digest(name)[:16]}-v{VERSION}-{what}-{length}"
+
+
+def prepared(options: Any) -> bool:
+    """Whether what a data set reads was encoded on this machine before, so that loading is quick;
+    where it was not, thousands of texts take minutes."""
+    if options.features == "cnn":
+        return True
+    folders = stored(options.encoder, "*", options.length)
+    return any(folders.parent.glob(folders.name))
+
+
 def _key(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()[:16]
 
@@ -105,7 +119,7 @@ def _stored(
     """(N, T, d) after a layer, or without one the means (N, MEANS, d); half precision. in_words:
     a text is words with "\\0" between."""
     what = "means" if layer is None else f"{'words' if in_words else 'layer'}{layer}"
-    folder = cache("encoder") / f"{pretrained.digest(name)[:16]}-v{VERSION}-{what}-{length}"
+    folder = stored(name, what, length)
     folder.mkdir(exist_ok=True)
     row: dict[bytes, list[int]] = {}  # digest of a text → where it is needed
     for i, text in enumerate(texts):

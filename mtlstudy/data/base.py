@@ -162,6 +162,10 @@ class Data:
         """
         return hub.content(*self.files()) if self.sources else self.sha256 or "generated"
 
+    def prepared(self) -> bool:
+        """Whether loading is quick: nothing that takes minutes is left to compute first."""
+        return True
+
     def load(self, seed: int) -> Splits:
         """The three splits; `InputError` where a file is missing or altered."""
         raise NotImplementedError

@@ -90,6 +90,9 @@ class Sentences(Data):
     def content(self) -> str:
         return _encoded.content(super().content(), self.options)
 
+    def prepared(self) -> bool:
+        return _encoded.prepared(self.options)
+
     def read(self, split: str) -> Texts:
         """A split as its file has it."""
         return self._read(split)

@@ -153,6 +153,9 @@ class Tagged(Data):
     def content(self) -> str:
         return _encoded.content(super().content(), self.options)
 
+    def prepared(self) -> bool:
+        return _encoded.prepared(self.options)
+
     @classmethod
     @cache
     def read(cls, *files: tuple[Source, str]) -> tuple[Sentences, ...]:

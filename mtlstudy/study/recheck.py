@@ -79,12 +79,12 @@ def published_of_seeds(row: pd.Series, tables: Mapping[str, pd.DataFrame]) -> pd
 
 
 def drawn(profile: str, commit: str) -> list[RunConfig]:
-    """Published reported runs whose data are on this machine, in an order drawn by the commit, data
-    sets in turn."""
+    """Published reported runs whose data are on this machine, and quickly loaded, in an order drawn
+    by the commit, data sets in turn."""
     known = set(results.published(profile)["runs"]["run_id"])
     by_data: dict[str, list[RunConfig]] = {}
     for cell in plan.cells(profile):
-        if entry("data", cell.data).available() and results.is_tuned(cell):
+        if is_near(cell) and results.is_tuned(cell):
             reported = results.resolve(cell).reported
             by_data.setdefault(cell.data, []).extend(c for c in reported if c.run_id in known)
     generator = random.Random(int(hashlib.sha256(commit.encode()).hexdigest()[:8], 16))
@@ -94,6 +94,13 @@ def drawn(profile: str, commit: str) -> list[RunConfig]:
         generator.shuffle(by_data[name])
     turns = zip_longest(*(by_data[name] for name in names))
     return [config for turn in turns for config in turn if config is not None]
+
+
+def is_near(cell: plan.Cell) -> bool:
+    """Whether a cell's data are on this machine, and quickly loaded."""
+    kind = entry("data", cell.data)
+    options = kind.Options.parse("data_options", cell.config.data_options)
+    return bool(kind.available() and kind(options).prepared())
 
 
 def recheck(profile: str, seconds: float = SECONDS) -> Path:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from mtlstudy.registry import entry
 from mtlstudy.study import recheck, results
 from mtlstudy.training import store
 
@@ -38,6 +39,12 @@ def test_a_sample_comes_out_with_the_same_bits(runs, monkeypatch):
     for side in ("published", "here"):
         assert all(set(row[side]) == {"processor", "isa"} for row in drawn)
     assert os.environ["MTLSTUDY_RUNS"] == before and not store.folders()
+
+
+def test_what_takes_minutes_to_load_is_not_drawn(runs, monkeypatch):
+    assert recheck.drawn("quick", "a")
+    monkeypatch.setattr(entry("data", "synthetic"), "prepared", lambda self: False)
+    assert recheck.drawn("quick", "a") == []
 
 
 def test_no_run_is_begun_after_the_time(runs):
