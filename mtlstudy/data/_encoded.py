@@ -90,7 +90,7 @@ def checked(name: str, layers: int, length: int) -> Encoder:
     return encoder
 
 
-def stored(name: str, what: str, length: int) -> Path:
+def place(name: str, what: str, length: int) -> Path:
     """The cache's folder of an encoder's "means", or of its states "layer<n>" or "words<n>"."""
     return cache("encoder") / f"{pretrained.digest(name)[:16]}-v{VERSION}-{what}-{length}"
 
@@ -100,7 +100,7 @@ def prepared(options: Any) -> bool:
     where it was not, thousands of texts take minutes."""
     if options.features == "cnn":
         return True
-    folders = stored(options.encoder, "*", options.length)
+    folders = place(options.encoder, "*", options.length)
     return any(folders.parent.glob(folders.name))
 
 
@@ -119,7 +119,7 @@ def _stored(
     """(N, T, d) after a layer, or without one the means (N, MEANS, d); half precision. in_words:
     a text is words with "\\0" between."""
     what = "means" if layer is None else f"{'words' if in_words else 'layer'}{layer}"
-    folder = stored(name, what, length)
+    folder = place(name, what, length)
     folder.mkdir(exist_ok=True)
     row: dict[bytes, list[int]] = {}  # digest of a text → where it is needed
     for i, text in enumerate(texts):
