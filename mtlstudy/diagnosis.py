@@ -13,6 +13,7 @@ difference counts where its 95 % interval over the batches leaves 0 out.
 import html
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
+from functools import cached_property
 from importlib.util import find_spec
 from itertools import combinations
 from statistics import median
@@ -24,17 +25,16 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from mtlstudy.api import Balancer, leaves, missing, named
+from mtlstudy.api import Balancer, graph, leaves, missing, named
 from mtlstudy.errors import InputError
 from mtlstudy.gradients import cosines, gramian
 from mtlstudy.nash import Status, nash_weights
+from mtlstudy.nash.reference import FAILED, ccp, residual
 
 LossesOf = Callable[[nn.Module, Any], Mapping[str, Tensor | None]]
 RACE = ("equal", "equal_norm", "uncertainty", "nash")
 STATIC = 3
 """Fixed weights that are tried in the race, drawn from the simplex."""
-FAILED = 1e-3
-"""A residual of M a = 1/a above which a solver has failed."""
 SCALES = 3.0
 """A ratio of the largest to the smallest mean gradient norm from which the scales differ."""
 
@@ -166,11 +166,12 @@ class Gradients:
         """Take in one batch."""
         losses = named(self.losses_of(self.model, batch), self.names or None)
         self.names = self.names or list(losses)
-        present = {n: loss for n, loss in losses.items() if loss is not None and not missing(loss)}
-        reached = {name: leaves(loss) for name, loss in present.items()}
+        absent = missing(losses)
+        present: dict[str, Any] = {n: x for n, x in losses.items() if n not in absent}
         if not self.blocks:
+            reached = [set(leaves([loss], graph([loss]))) for loss in present.values()]
             for name, p in self.model.named_parameters():
-                if sum(p in found for found in reached.values()) > 1:
+                if sum(p in found for found in reached) > 1:
                     self.blocks.setdefault(name.split(".")[0], []).append(p)
         shared = [p for block in self.blocks.values() for p in block]
         if not shared:
@@ -208,30 +209,33 @@ class Gradients:
         mean = self.norms().mean(0)
         return float(mean.max() / max(mean.min(), 1e-30))
 
-    def cosine(self, s: int, t: int, block: int | None = None) -> Estimate:
-        """The cosine of two tasks' gradients over the batches in which both have one."""
-        M = [one.sum(0) if block is None else one[block] for one in self.M]
-        both = [m for m in M if m[s, s] > 0 and m[t, t] > 0]
-        return estimate([float(cosines(m)[s, t]) for m in both] or [0.0])
+    @cached_property
+    def pairs(self) -> dict[tuple[str, str], list[Estimate]]:
+        """The cosine of every pair of tasks over the batches in which both have a gradient: on all
+        that is shared, then block by block."""
+        M = torch.stack([torch.cat([one.sum(0, keepdim=True), one]) for one in self.M])
+        C, there = cosines(M), M.diagonal(dim1=-2, dim2=-1) > 0  # (n, 1 + B, K, K), (n, 1 + B, K)
+        found = {}
+        for (s, one), (t, other) in combinations(enumerate(self.names), 2):
+            both = there[..., s] & there[..., t]
+            parts = zip(C[..., s, t].unbind(1), both.unbind(1), strict=True)
+            found[one, other] = [estimate(c[b].tolist() or [0.0]) for c, b in parts]
+        return found
 
     def steady(self) -> list[tuple[str, str]]:
         """The pairs of tasks whose gradients oppose each other beyond the noise of the batches."""
-        pairs = combinations(range(len(self.names)), 2)
-        return [(self.names[s], self.names[t]) for s, t in pairs if self.cosine(s, t).sign < 0]
+        return [pair for pair, (whole, *_) in self.pairs.items() if whole.sign < 0]
 
     def conflicts(self) -> Section:
         """Cosines of every pair, over all that is shared and block by block."""
-        rows, verdicts = [], {1: "agree", 0: "only noise", -1: "conflict"}
-        for s, t in combinations(range(len(self.names)), 2):
-            whole = self.cosine(s, t)
-            by_block = [str(self.cosine(s, t, b)) for b in range(len(self.blocks))]
-            pair = f"{self.names[s]}, {self.names[t]}"
-            rows.append([pair, str(whole), verdicts[whole.sign], *by_block])
+        verdicts = {1: "agree", 0: "only noise", -1: "conflict"}
+        rows = [
+            [", ".join(pair), str(whole), verdicts[whole.sign], *map(str, by_block)]
+            for pair, (whole, *by_block) in self.pairs.items()
+        ]
         columns = ["pair", "cosine [95 %]", "verdict", *self.blocks]
-        n = sum(row[2] == verdicts[-1] for row in rows)
-        return Section(
-            "Conflict", columns, rows, [f"Pairs in steady conflict: {n} of {len(rows)}."]
-        )
+        said = f"Pairs in steady conflict: {len(self.steady())} of {len(rows)}."
+        return Section("Conflict", columns, rows, [said])
 
     def games(self) -> Section:
         """The bargaining game on every batch, and where the customary procedure would fail."""
@@ -247,14 +251,11 @@ class Gradients:
                 "The customary procedure was not tried: the package cvxpy is not installed."
             )
             return Section("Game", ["solver", "status", "batches"], rows, said)
-        from mtlstudy.nash.reference import ccp
-
         missed = 0
         for M in self.M:
             m = M.sum(0).numpy()
             a = ccp(m).weights if (np.diagonal(m) > 0).all() else np.full(len(m), np.nan)
-            off = np.abs(a * (m @ a) - 1).max()
-            missed += not off <= FAILED
+            missed += not residual(m, a) <= FAILED
         rows.append(["customary", f"residual above {FAILED:g}", str(missed)])
         return Section("Game", ["solver", "status", "batches"], rows, said)
 

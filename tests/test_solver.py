@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
+from mtlstudy.nash.solution import promised
 from mtlstudy.study import solver
 from mtlstudy.study.claims import Claim, cited, sentences
 from mtlstudy.study.figures import solver as figures
@@ -169,7 +170,7 @@ def test_what_is_published_is_read() -> None:
     frame = pd.read_csv(BOOK / "results/quick/solver.csv")
     exact = solver.exact(frame)
     assert len(exact) == 480 and not exact["failed"].any()
-    assert (exact["residual"] <= solver.bound(exact["cosine_condition"])).all()
+    assert (exact["residual"] <= promised(exact["cosine_condition"], exact["K"])).all()
 
 
 def test_figures_are_drawn() -> None:

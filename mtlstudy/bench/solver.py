@@ -27,8 +27,9 @@ from mtlstudy.bench import timing
 from mtlstudy.bench.peers import Peer, ready
 from mtlstudy.errors import InputError
 from mtlstudy.nash import Status, nash_weights, reference
+from mtlstudy.nash.reference import FAILED, residual
 from mtlstudy.study import benchmarks
-from mtlstudy.study.solver import FAILED, SEEDS, SIZES, SOLVED, Case, residual, stress
+from mtlstudy.study.solver import SEEDS, SIZES, SOLVED, Case, stress
 
 BASELINE = {"single": "newton", "batched": "one_by_one", "stress": "newton"}
 Array = NDArray[np.float64]

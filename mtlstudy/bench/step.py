@@ -6,7 +6,7 @@ Parts "mlp" and "transformer" (see `problems`), K = 2, 4, 8, 11; ms of one step,
 of a step beyond model, gradients and optimiser, with what is kept for the next one. After the timed
 steps each method goes on for `CHECKED` more, untimed: residual is the worst of the weights that it
 used on the Gramian of the step (of the representations for nash_representation), failed counts
-those above 1e-3 and silent the failed ones that it did not report.
+those above `FAILED` and silent the failed ones that it did not report.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,8 +19,8 @@ from mtlstudy.bench import timing
 from mtlstudy.bench.methods import PARTS, Answer, Method, available, exact, made
 from mtlstudy.bench.peers import Peer
 from mtlstudy.bench.problems import Problem, make
+from mtlstudy.nash.reference import FAILED, residual
 from mtlstudy.study import benchmarks
-from mtlstudy.study.solver import FAILED, residual
 from mtlstudy.training.modes import peak
 
 BASELINE = {"mlp": "limit", "transformer": "limit"}

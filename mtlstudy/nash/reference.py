@@ -29,6 +29,8 @@ from mtlstudy.errors import InputError
 from mtlstudy.nash.solution import EPS
 
 Array = NDArray[np.float64]
+FAILED = 1e-3
+"""A `residual` above which a solver has failed."""
 
 
 class Reference(NamedTuple):
@@ -38,6 +40,11 @@ class Reference(NamedTuple):
     weights: Array
     status: str
     iterations: int
+
+
+def residual(M: Array, a: Array) -> float:
+    """max_t |a_t (M a)_t − 1|, NaN where there are no weights. M (K, K), a (K,)."""
+    return float(np.abs(a * (M @ a) - 1).max())
 
 
 def conic(gramian: ArrayLike, power: ArrayLike | None = None) -> Reference:

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,9 +19,8 @@ class Status(IntEnum):
     """How a bargaining problem ended. Weights other than those of SOLVED are NaN."""
 
     SOLVED = 0
-    """M a = w / a holds up to rounding: residual ≤ max(1e-10, n · eps · cond(C)), C the
-    cosines and n = max(10, K).
-    The residual reached is in the solution; `nash_weights(tolerance=…)` asks for less."""
+    """M a = w / a holds up to rounding: the residual is within `promised`. The one reached is in
+    the solution; `nash_weights(tolerance=…)` asks for less."""
     PARETO_STATIONARY = 1
     """No solution: some y ≥ 0, y ≠ 0 has M y = 0 up to rounding; no direction helps every task."""
     ZERO_GRADIENT = 2
@@ -32,6 +33,12 @@ class Status(IntEnum):
     INDEFINITE = 5
     """The matrix is no Gramian: a clearly negative eigenvalue, a negative diagonal entry, or it is
     not symmetric."""
+
+
+def promised(condition: Any, K: Any) -> Any:
+    """The residual that SOLVED promises, max(1e-10, max(10, K) · eps · cond(C)), for numbers or
+    arrays of them. condition: of the cosines C (K, K) of the task gradients."""
+    return np.maximum(1e-10, np.maximum(10, K) * EPS * condition)
 
 
 @dataclass(frozen=True)

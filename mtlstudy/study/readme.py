@@ -4,12 +4,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from mtlstudy.nash.reference import FAILED
 from mtlstudy.study import comparison, plan, results, structure
 from mtlstudy.study.figures.comparison import delta_m
 from mtlstudy.study.figures.style import keep
 from mtlstudy.study.format import NONE, bracket, number
 from mtlstudy.study.results import Results
-from mtlstudy.study.solver import FAILED
 from mtlstudy.study.tables import records
 
 SHOWN = (plan.BASELINE, "hard+equal", "hard+static", "hard+equal_norm", "hard+nash")

@@ -5,11 +5,11 @@ all of these mixed), K = 2..20. "recorded": Gramians of the reported hard+nash r
 goes along them warm, as in training. Models trained with the procedure's weights are runs of the
 plan (comparison "solver") and stand in no frame here.
 
-A solver fails on a case where the residual max_t |a_t (M a)_t − 1| is above 1e-3 or there are no
-weights; it fails silently where its own status nevertheless says solved. Programs are compiled once
-a K and not timed, which favours the procedure. Every stress case has a solution (J has full rank,
-or Newton reaches it to rounding). Seconds are compared within one computation, never across: tables
-have ratios to Newton on the same case.
+A solver fails on a case where the residual max_t |a_t (M a)_t − 1| is above `FAILED` or there are
+no weights; it fails silently where its own status nevertheless says solved. Programs are compiled
+once a K and not timed, which favours the procedure. Every stress case has a solution (J has full
+rank, or Newton reaches it to rounding). Seconds are compared within one computation, never across:
+tables have ratios to Newton on the same case.
 """
 
 import time
@@ -23,7 +23,8 @@ import torch
 from numpy.typing import NDArray
 
 from mtlstudy.nash import Status, nash_weights
-from mtlstudy.nash.reference import ccp, conic
+from mtlstudy.nash.reference import FAILED, ccp, conic, residual
+from mtlstudy.nash.solution import promised
 from mtlstudy.study import plan, results
 from mtlstudy.study.claims import Claim, sentences
 from mtlstudy.study.format import NONE, number, power
@@ -34,7 +35,6 @@ Solver = Callable[..., tuple[Array, str, int]]
 """M (K, K) → weights (K,), status, iterations."""
 
 VERSION = 1
-FAILED = 1e-3
 SOLVED = ("SOLVED", "optimal")
 SIZES = (2, 3, 5, 8, 14, 20)
 SEEDS = {"quick": (4, 2), "full": (13, 4)}
@@ -103,16 +103,6 @@ REFERENCES: dict[str, Solver] = {
     "ccp_published": partial(ccp, published=True),
 }
 SOLVERS = ("newton", *REFERENCES)
-
-
-def residual(M: Array, a: Array) -> float:
-    """max_t |a_t (M a)_t − 1|, NaN where there are no weights."""
-    return float(np.abs(a * (M @ a) - 1).max())
-
-
-def bound(cosine_condition: Any) -> Any:
-    """The residual that `Status.SOLVED` promises, by the condition of the cosine matrix C."""
-    return np.maximum(1e-10, 10 * np.finfo(float).eps * cosine_condition)
 
 
 def measured(M: Array, solve: Solver, exact: Array) -> tuple[dict[str, Any], Array]:
@@ -209,7 +199,8 @@ def compute(profile: str) -> dict[str, pd.DataFrame]:
 
 
 def judged(frame: pd.DataFrame, part: str) -> pd.DataFrame:
-    """The rows of one part with three columns more. failed: a residual above 1e-3, or no weights;
+    """The rows of one part with three columns more. failed: a residual above `FAILED`, or no
+    weights;
     silent: failed though the status says solved; time: the seconds over Newton's on the case."""
     rows = frame[frame["part"] == part]
     failed = ~(rows["residual"] <= FAILED)
@@ -378,7 +369,8 @@ def paper(models: results.Results) -> list[Claim]:
 def claims(frame: pd.DataFrame, models: results.Results) -> list[Claim]:
     """What the numbers allow to be said, in the order in which it is said."""
     whole, rows = exact(frame), common(frame, "stress")
-    above = int((whole["residual"] > bound(whole["cosine_condition"])).sum())
+    bounds = promised(whole["cosine_condition"], whole["K"])
+    above = int((whole["residual"] > bounds).sum())
     sound = not above and not whole["failed"].any()
     shown = by_solver(rows)
     given = {"given": shown["newton"]["cases"]}

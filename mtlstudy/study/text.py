@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from mtlstudy import files
+from mtlstudy.nash.reference import FAILED
 from mtlstudy.registry import entry
 from mtlstudy.study import (
     benchmarks,
@@ -25,7 +26,7 @@ from mtlstudy.study import (
 )
 from mtlstudy.study.claims import Claim
 from mtlstudy.study.format import number, power
-from mtlstudy.study.solver import FAILED, SOLVERS
+from mtlstudy.study.solver import SOLVERS
 from mtlstudy.study.words import label, name, word
 from mtlstudy.training import store
 

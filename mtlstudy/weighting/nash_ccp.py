@@ -5,13 +5,15 @@ Source: Navon et al., ICML 2022, arXiv 2202.01017: the convex-concave procedure,
 most, warm from the last step (`mtlstudy.nash.reference.ccp`; needs the package cvxpy).
 
 Where a program has no answer the last weights are used again, as in the published code. The status
-says so here (MAX_ITERATIONS where the residual of M a = 1/a exceeds 1e-3), but nothing acts on it.
+says so here (MAX_ITERATIONS where the residual of M a = 1/a is above `FAILED`), but nothing acts on
+it.
 """
 
 import torch
 from torch import Tensor
 
 from mtlstudy.nash import Status
+from mtlstudy.nash.reference import FAILED, ccp, residual
 from mtlstudy.weighting.base import Weights, registry
 from mtlstudy.weighting.nash import Nash
 
@@ -29,14 +31,12 @@ class NashCCP(Nash):
         power: None = None
 
     def game(self, gramians: Tensor) -> Weights:
-        from mtlstudy.nash.reference import ccp
-
         weights, status = self.cut(self.a, -1).clone(), self.status.clone()
         for b, M in enumerate(gramians):
             if bool((M.diagonal() > 0).all()):  # a task without gradient: no program can be posed
                 warm = weights[b].cpu().numpy() if bool((weights[b] > 0).all()) else None
                 a = torch.from_numpy(ccp(M.cpu().numpy(), warm).weights).to(weights)
                 weights[b] = a if bool(torch.isfinite(a).all()) else weights[b]
-            residual = (weights[b] * (M @ weights[b]) - 1).abs().max()
-            status[b] = int(Status.SOLVED if residual <= 1e-3 else Status.MAX_ITERATIONS)
+            off = residual(M.cpu().numpy(), weights[b].cpu().numpy())
+            status[b] = int(Status.SOLVED if off <= FAILED else Status.MAX_ITERATIONS)
         return Weights(weights, status)

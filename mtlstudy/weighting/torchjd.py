@@ -26,6 +26,7 @@ from torch import Tensor
 
 from mtlstudy.errors import InputError
 from mtlstudy.nash import Status
+from mtlstudy.nash.reference import FAILED
 from mtlstudy.registry import Options
 from mtlstudy.weighting import base
 from mtlstudy.weighting.base import Weights, registry
@@ -219,7 +220,7 @@ class FairGradAdapter(TorchJDGramian):
         a, status = super().game(gramians)
         descent = (gramians @ a[..., None]).squeeze(-1)  # (B, K)
         residual = (a ** (1 / self.methods[0].alpha) * descent - 1).abs().amax(-1)
-        missed = (residual > 1e-3) & (status == Status.SOLVED)
+        missed = (residual > FAILED) & (status == Status.SOLVED)
         return Weights(a, torch.where(missed, int(Status.MAX_ITERATIONS), status))
 
 

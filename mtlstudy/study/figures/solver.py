@@ -7,8 +7,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mtlstudy.nash.reference import FAILED
 from mtlstudy.study.figures.panels import legend, panels
-from mtlstudy.study.solver import FAILED, SOLVERS, common
+from mtlstudy.study.solver import SOLVERS, common
 from mtlstudy.study.words import name, word
 
 MARKS = {
