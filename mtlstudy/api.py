@@ -13,7 +13,11 @@ before everything is computed; then it accumulates as `.backward()` does.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
+from functools import reduce
+from itertools import chain
+from math import isnan
 from typing import Any, NamedTuple
 
 import torch
@@ -43,22 +47,15 @@ class Balanced(NamedTuple):
 
 
 class Game(NamedTuple):
-    """Parameters that the same losses (their numbers) reach, block by block, and J (K, P) on them:
-    0 for a loss that does not reach them."""
+    """Parameters that the same losses (their numbers) reach, block by block; sizes: numbers of each
+    block, P in all."""
 
     losses: tuple[int, ...]
-    blocks: list[list[Tensor]]
-    J: Tensor
+    parameters: list[Tensor]
+    sizes: list[int]
 
-    @property
-    def sizes(self) -> list[int]:
-        """Numbers of each block."""
-        return [sum(p.numel() for p in block) for block in self.blocks]
 
-    @property
-    def parameters(self) -> list[Tensor]:
-        """Those of all blocks."""
-        return [p for block in self.blocks for p in block]
+Played = list[tuple[tuple[int, ...], Weights]]
 
 
 def backward(
@@ -104,6 +101,7 @@ class Balancer(nn.Module):
         self.kind, self.names = entry("weighting", weighting), names
         self.options = self.kind.Options.parse("weighting", options)
         self.seed = torch.initial_seed()  # of methods that draw
+        self.device = torch.device("cpu")  # of the last losses
         self.weightings = nn.ModuleDict()  # one a set of losses that meet
         if self.kind.needs == "losses":
             self.weighting_of(tuple(range(len(names))), 1)
@@ -112,12 +110,13 @@ class Balancer(nn.Module):
         """The weighting of a game, made when the game is first played."""
         key = "_".join(map(str, losses))
         if key not in self.weightings:
-            with torch.random.fork_rng():
-                torch.manual_seed(self.seed)
-                self.weightings[key] = self.kind(len(self.names), blocks, self.options)
-        made: Any = self.weightings[key]
-        made.resize(blocks)
-        return made  # type: ignore[no-any-return]
+            with torch.random.fork_rng(devices=[]):
+                torch.default_generator.manual_seed(self.seed)  # torch.manual_seed: each device's
+                made = self.kind(len(self.names), blocks, self.options)
+            self.weightings[key] = made.to(self.device)
+        weighting: Any = self.weightings[key]
+        weighting.resize(blocks)
+        return weighting  # type: ignore[no-any-return]
 
     def get_extra_state(self) -> dict[str, int]:
         """Which games there were, with their numbers of blocks."""
@@ -152,20 +151,19 @@ class Balancer(nn.Module):
                 tasks', nothing that two losses reach, a graph that is freed. `.grad` is as it was.
         """
         given = named(losses, self.names)
-        absent = {name: why for name, loss in given.items() if (why := missing(loss))}
-        here = {t: given[name] for t, name in enumerate(self.names) if name not in absent}
+        absent = missing(given)
+        here: dict[int, Any] = {t: given[n] for t, n in enumerate(self.names) if n not in absent}
         if not here:
             return Balanced([], torch.zeros(0, len(self.names)), torch.zeros(0).long(), absent)
-        any_loss: Any = next(iter(here.values()))
-        self.to(any_loss.device)
-        scale = None if scaler is None else scaler.scale(torch.ones((), device=any_loss.device))
+        self.device = next(iter(here.values())).device
+        self.to(self.device)
+        scale = None if scaler is None else scaler.scale(torch.ones((), device=self.device))
+        step = Backward(self, here, representation, retain_graph, scale)
         try:
             with torch.enable_grad():
-                step = Backward(self, here, shared, representation, retain_graph, scale)  # type: ignore[arg-type]
-                done = step.by_losses() if self.kind.needs == "losses" else step.by_games()
+                done = step.by_losses() if self.kind.needs == "losses" else step.by_games(shared)
         except RuntimeError as error:
             raise explained(error) from None
-        step.write()
         return done._replace(absent=absent)
 
     def after_step(self, losses: Losses) -> None:
@@ -178,13 +176,15 @@ class Balancer(nn.Module):
 
 
 class Backward:
-    """One backward pass: what is reached by whom, and the gradients before they are written."""
+    """One backward pass: what is reached by whom, and the gradients before they are written.
+
+    losses: those that are present, by number; z (N, d); scale: the scaler's, a scalar.
+    """
 
     def __init__(
         self,
         balancer: Balancer,
         losses: dict[int, Tensor],
-        shared: Blocks | None,
         z: Tensor | None,
         retain: bool,
         scale: Tensor | None,
@@ -192,175 +192,181 @@ class Backward:
         self.balancer, self.losses, self.z = balancer, losses, z
         self.retain, self.scale = retain, scale
         self.K, self.names = len(balancer.names), balancer.names
-        self.grads: dict[Tensor, Tensor] = {}
-        if balancer.kind.needs == "losses":  # who reaches what does not matter
-            found = leaves(torch.stack([*losses.values()]))
-            self.by: dict[Tensor, list[int]] = {p: [] for p in found}
-            return
-        self.reach = {t: leaves(loss) for t, loss in losses.items()}
-        self.by = {}
-        for t, found in self.reach.items():
-            for p in found:
-                self.by.setdefault(p, []).append(t)
-        self.shared = self.among(shared)
+        self.several = processes() > 1
+        some = next(iter(losses.values()))
+        rows = (losses.get(t) for t in range(self.K))
+        each = [some.new_zeros(()) if loss is None else loss.detach() for loss in rows]
+        self.values = torch.stack(each)  # (K,), 0 for those that are absent
+        self.grads: dict[Tensor, Tensor] = {}  # to be written, in memory of their own
 
-    def among(self, shared: Blocks | None) -> dict[tuple[int, ...], list[list[Tensor]]]:
-        """The parameters to bargain over, by the losses that reach them, block by block."""
+    def by_losses(self) -> Balanced:
+        """One pass: the weights are ∂ objective / ∂ L. Who reaches what does not matter."""
+        weighting = self.balancer.weighting_of(tuple(range(self.K)), 1)
+        weighting.attend(list(self.losses))
+        losses = list(self.losses.values())
+        found = leaves(losses, graph(losses))
+        with untouched([*found, *weighting.parameters()]):
+            chosen = weighting(self.values, None)
+            if self.several:
+                self.grads.update(zip(found, self.weighted_sum(found, chosen), strict=True))
+            else:  # torch adds to `.grad` itself, without a copy
+                a = self.each(chosen)
+                if self.scale is not None:
+                    a = [a_t * self.scale.to(a_t.dtype) for a_t in a]
+                torch.autograd.backward(losses, a, retain_graph=self.retain)
+        self.write()
+        return self.balanced([(tuple(self.losses), chosen)])
+
+    def by_games(self, shared: Blocks | None) -> Balanced:
+        """The game of every set of losses that meet, then what is not bargained over."""
+        self.find(shared)
+        weightings = [self.balancer.weighting_of(g.losses, len(g.sizes)) for g in self.games]
+        for game, weighting in zip(self.games, weightings, strict=True):
+            weighting.attend(game.losses)
+        played: Played
+        if any(w.level == "representation" for w in weightings):
+            played = self.by_representation(weightings[0])
+        elif self.balancer.kind.needs == "gramians" and [w.due() for w in weightings] == [False]:
+            played = self.by_held_weights(weightings[0])
+        else:
+            each = zip(self.games, self.jacobians(), weightings, strict=True)
+            played = [(game.losses, self.play(game, J, w)) for game, J, w in each]
+        self.rest(played, any(w.scales_heads for w in weightings))
+        self.write()
+        return self.balanced(played)
+
+    def find(self, shared: Blocks | None) -> None:
+        """games: the parameters to bargain over, by the losses that reach them; own: what each loss
+        reaches beside them."""
+        graphs = {t: graph([loss]) for t, loss in self.losses.items()}
+        if shared is None and any(map(is_compiled, graphs.values())):
+            reason = "a compiled model does not tell which losses reach what"
+            raise InputError(f"shared: {reason}; allowed: the parameters of its trunk")
+        self.own = {t: leaves([self.losses[t]], nodes) for t, nodes in graphs.items()}
+        by = dict[Tensor, list[int]]()
+        for t, reached in self.own.items():
+            for p in reached:
+                by.setdefault(p, []).append(t)
+        self.games = self.among(shared, by)
+        for game in self.games:
+            for p in game.parameters:
+                del by[p]
+        self.own = {t: [p for p in reached if p in by] for t, reached in self.own.items()}
+
+    def among(self, shared: Blocks | None, by: dict[Tensor, list[int]]) -> list[Game]:
+        """The games over these parameters. by: parameter → the losses that reach it."""
         kind = self.balancer.kind
         if kind.per_block and not isinstance(shared, Mapping):
             given = f"weighting = {kind.name!r} plays a game a block"
             raise InputError(f"shared: {given}; allowed: {{block: its parameters}}")
-        if shared is None and any(is_compiled(loss) for loss in self.losses.values()):
-            reason = "a compiled model does not tell which losses reach what"
-            raise InputError(f"shared: {reason}; allowed: the parameters of its trunk")
-        both = [p for p, tasks in self.by.items() if len(tasks) > 1]
-        of = shared if isinstance(shared, Mapping) else {"": both if shared is None else shared}
+        of = shared if isinstance(shared, Mapping) else {"": by if shared is None else shared}
         found: dict[tuple[int, ...], dict[str, list[Tensor]]] = {}
         for block, parameters in of.items():
-            for p in parameters:
-                if len(tasks := self.by.get(p, [])) > 1:
+            for p in dict.fromkeys(parameters):
+                if len(tasks := by.get(p, [])) > 1:
                     at = block if kind.per_block else ""
                     found.setdefault(tuple(tasks), {}).setdefault(at, []).append(p)
         if not found and len(self.losses) > 1:
             reason = "no parameter is reached by two losses, so there is nothing to balance"
             raise InputError(f"shared: {reason}; were they computed by one model, undetached?")
-        return {tasks: list(blocks.values()) for tasks, blocks in found.items()}
+        games = []
+        for losses, blocks in found.items():
+            sizes = [sum(p.numel() for p in block) for block in blocks.values()]
+            games.append(Game(losses, [p for block in blocks.values() for p in block], sizes))
+        return games
 
-    def by_losses(self) -> Balanced:
-        """One pass: the weights are ∂ objective / ∂ L."""
-        weighting = self.balancer.weighting_of(tuple(range(self.K)), 1)
-        weighting.attend(list(self.losses))
-        chosen = weighting(self.values(), None)
-        self.weighted_sum(list(self.by), chosen.weights[0])
-        return self.balanced([(tuple(self.losses), chosen)])
-
-    def by_games(self) -> Balanced:
-        """The game of every set of losses that meet, then what is not bargained over."""
-        played = list[tuple[tuple[int, ...], Weights]]()
-        weightings = {
-            tasks: self.balancer.weighting_of(tasks, len(blocks))
-            for tasks, blocks in self.shared.items()
-        }
-        for tasks, weighting in weightings.items():
-            weighting.attend(tasks)
-        if any(w.level == "representation" for w in weightings.values()):
-            played = self.by_representation(weightings)
-        elif self.held(list(weightings.values())):
-            played = self.by_held_weights(*next(iter(weightings.items())))
-        else:
-            for game, weighting in zip(self.games(), weightings.values(), strict=True):
-                played.append((game.losses, self.play(game, weighting)))
-        self.rest(played, any(w.scales_heads for w in weightings.values()))
-        return self.balanced(played)
-
-    def held(self, weightings: list[Weighting]) -> bool:
-        """Whether there is one game, and its weights are those of before."""
-        return self.balancer.kind.needs == "gramians" and [w.due() for w in weightings] == [False]
-
-    def games(self) -> list[Game]:
-        """K passes: the gradients of each loss on all that it reaches. Those on what it does not
-        bargain over are kept."""
-        rows: dict[int, dict[Tensor, Tensor]] = {}
-        last = list(self.losses)[-1]
-        for t, loss in self.losses.items():
-            found = list(self.reach[t])
-            keep = self.retain or t != last
-            grads = self.differentiate([loss], found, [None], keep)
-            rows[t] = dict(zip(found, grads, strict=True))
-        self.own = rows
+    def jacobians(self) -> list[Tensor]:
+        """J (K, P) of every game in K passes, 0 for a loss that is not in it. What each loss
+        reaches beside the games is kept in `alone`."""
         made = []
-        for tasks, blocks in self.shared.items():
-            parameters = [p for block in blocks for p in block]
-            flat = [torch.cat([rows[t][p].reshape(-1) for p in parameters]) for t in tasks]
-            J = flat[0].new_zeros(self.K, len(flat[0]))
-            J[list(tasks)] = torch.stack(flat)
-            made.append(Game(tasks, blocks, J))
+        for game in self.games:
+            dtype = reduce(torch.promote_types, {p.dtype for p in game.parameters})
+            fill = torch.empty if len(game.losses) == self.K else torch.zeros
+            device = game.parameters[0].device
+            made.append(fill(self.K, sum(game.sizes), dtype=dtype, device=device))
+        self.alone, last = dict[int, list[Tensor]](), next(reversed(self.losses))
+        for t, loss in self.losses.items():
+            mine = [
+                (g.parameters, J[t]) for g, J in zip(self.games, made, strict=True) if t in g.losses
+            ]
+            by = [*chain.from_iterable(parameters for parameters, _ in mine), *self.own[t]]
+            grads = self.differentiate([loss], by, [None], self.retain or t != last)
+            for parameters, row in mine:
+                flat = [g.reshape(-1) for g in grads[: len(parameters)]]
+                torch.cat(flat, out=row)
+                grads = grads[len(parameters) :]
+            self.alone[t] = grads
         return made
 
-    def play(self, game: Game, weighting: Weighting) -> Weights:
-        """Weights of a game, and its direction as the gradient of its parameters."""
-        J, values = game.J, self.values()
+    def play(self, game: Game, J: Tensor, weighting: Weighting) -> Weights:
+        """Weights of a game on J (K, P), and its direction as the gradient of its parameters."""
         if weighting.needs == "jacobian":
-            chosen = weighting(values, None)
-            self.set(game.parameters, weighting.aggregate(J))
+            chosen = weighting(self.values, None)
+            self.set(game.parameters, weighting.aggregate(J).clone())  # it may remember its own
             return chosen  # type: ignore[no-any-return]
         sizes = game.sizes if weighting.per_block else [J.shape[1]]
-        chosen = weighting(values, gramian(J, sizes) if weighting.due() else None)
-        a = chosen.weights.to(J.dtype)  # (B, K)
-        parts = zip(J.split(sizes, 1), a, strict=True)
-        d = [clip_(torch.mv(block.mT, row), weighting.max_norm) for block, row in parts]
-        self.set(game.parameters, torch.cat(d))
+        chosen = weighting(self.values, gramian(J, sizes) if weighting.due() else None)
+        a, d = chosen.weights.to(J.dtype), J.new_empty(J.shape[1])  # (B, K), (P,)
+        for part, block, row in zip(d.split(sizes), J.split(sizes, 1), a, strict=True):
+            clip_(torch.mv(block.mT, row, out=part), weighting.max_norm)
+        self.set(game.parameters, d)
         return chosen  # type: ignore[no-any-return]
 
-    def by_held_weights(
-        self, tasks: tuple[int, ...], weighting: Weighting
-    ) -> list[tuple[tuple[int, ...], Weights]]:
-        """One pass through what is shared: the weights are those of an earlier game."""
-        chosen = weighting(self.values(), None)
-        shared = [p for block in self.shared[tasks] for p in block]
-        bargained = set(shared)
-        own = [p for p in self.by if p not in bargained]
-        self.own = self.alone(own)
-        self.weighted_sum(shared, chosen.weights[0])
-        d = torch.cat([self.grads[p].reshape(-1) for p in shared])
-        self.set(shared, clip_(d, weighting.max_norm))
-        return [(tasks, chosen)]
+    def by_held_weights(self, weighting: Weighting) -> Played:
+        """One pass through what is shared: there is one game, and its weights are those of an
+        earlier one."""
+        (game,) = self.games
+        chosen = weighting(self.values, None)
+        self.alone = {}
+        for t, loss in self.losses.items():
+            own = self.own[t]
+            self.alone[t] = self.differentiate([loss], own, [None], True) if own else []
+        grads = self.weighted_sum(game.parameters, chosen)
+        d = torch.cat([g.reshape(-1) for g in grads])
+        self.set(game.parameters, clip_(d, weighting.max_norm))
+        return [(game.losses, chosen)]
 
-    def by_representation(
-        self, weightings: Mapping[tuple[int, ...], Weighting]
-    ) -> list[tuple[tuple[int, ...], Weights]]:
+    def by_representation(self, weighting: Weighting) -> Played:
         """A game on ∂L_t/∂z, then one pass from z through what is shared."""
-        (tasks, *more), z = weightings, self.z
-        if z is None or more or tasks != tuple(self.losses):
+        (game, *more), z = self.games, self.z
+        if z is None or more or game.losses != tuple(self.losses):
             reason = "level = 'representation' needs the z that the heads of all losses read"
             raise InputError(f"representation: {reason}; allowed: that tensor")
-        below, to_z = leaves(z), list[Tensor]()
-        self.own = {}
+        below, to_z = set(leaves([z], graph([z]))), dict[int, Tensor]()
+        self.own = {t: [p for p in own if p not in below] for t, own in self.own.items()}
+        self.alone = {}
         for t, loss in self.losses.items():
-            head = [p for p in self.reach[t] if p not in below]
-            grads = self.differentiate([loss], [z, *head], [None], True)
-            to_z.append(grads[0])
-            self.own[t] = dict(zip(head, grads[1:], strict=True))
-        weighting, rows = weightings[tasks], torch.stack([v.flatten() for v in to_z])
-        full = rows.new_zeros(self.K, rows.shape[1])
-        full[list(tasks)] = rows
-        chosen = weighting(self.values(), gramian(full) if weighting.due() else None)
+            to_z[t], *self.alone[t] = self.differentiate([loss], [z, *self.own[t]], [None], True)
+        zero = torch.zeros_like(z) if len(to_z) < self.K else z
+        rows = torch.stack([to_z.get(t, zero).flatten() for t in range(self.K)])
+        chosen = weighting(self.values, gramian(rows) if weighting.due() else None)
         a = chosen.weights[0].to(z.dtype)
-        shared = [p for block in self.shared[tasks] for p in block if p in below]
-        vectors = [(a[t] * v).to(z.dtype) for t, v in zip(tasks, to_z, strict=True)]
-        d = averaged(direction([z] * len(tasks), vectors, shared))
+        shared = [p for p in game.parameters if p in below]
+        vectors = [(a[t] * v).to(z.dtype) for t, v in to_z.items()]
+        d = averaged(direction([z] * len(vectors), vectors, shared))
         self.set(shared, clip_(d, weighting.max_norm))
-        return [(tasks, chosen)]
+        return [(game.losses, chosen)]
 
-    def rest(self, played: list[tuple[tuple[int, ...], Weights]], scales: bool) -> None:
+    def rest(self, played: Played, scales: bool) -> None:
         """What is not bargained over: each loss's own gradient, scaled by its weight in its largest
         game where the method does that."""
-        size = {tasks: sum(p.numel() for b in bs for p in b) for tasks, bs in self.shared.items()}
+        size = {game.losses: sum(game.sizes) for game in self.games}
         order = sorted(played, key=lambda game: (len(game[0]), size[game[0]]))
         a = {t: chosen.weights[0, t] for tasks, chosen in order for t in tasks} if scales else {}
-        bargained = {p for bs in self.shared.values() for b in bs for p in b}
-        for t, grads in self.own.items():
-            for p, g in grads.items():
-                if p in bargained:
-                    continue
-                weighted = a[t].to(g.dtype) * g if t in a else g
+        for t, grads in self.alone.items():
+            for p, g in zip(self.own[t], grads, strict=True):
+                weighted = a[t].to(g.dtype) * g if t in a else g.clone()
                 self.grads[p] = self.grads[p] + weighted if p in self.grads else weighted
 
-    def alone(self, parameters: list[Tensor]) -> dict[int, dict[Tensor, Tensor]]:
-        """The gradients of each loss on these parameters."""
-        rows = {}
-        for t, loss in self.losses.items():
-            mine = [p for p in parameters if p in self.reach[t]]
-            grads = self.differentiate([loss], mine, [None], True) if mine else []
-            rows[t] = dict(zip(mine, grads, strict=True))
-        return rows
+    def each(self, chosen: Weights) -> list[Tensor]:
+        """The weight of every loss that is present, in its dtype."""
+        a = chosen.weights[0].to(self.values.dtype).unbind()
+        return [a[t].to(loss.dtype) for t, loss in self.losses.items()]
 
-    def weighted_sum(self, parameters: list[Tensor], a: Tensor) -> None:
-        """Σ_t a_t ∂L_t in one pass, kept for these parameters. a (K,)."""
+    def weighted_sum(self, parameters: list[Tensor], chosen: Weights) -> list[Tensor]:
+        """Σ_t a_t ∂L_t on these parameters in one pass."""
         losses = list(self.losses.values())
-        each = [a[t].to(loss) for t, loss in self.losses.items()]
-        grads = self.differentiate(losses, parameters, each, self.retain)
-        self.grads.update(zip(parameters, grads, strict=True))
+        return self.differentiate(losses, parameters, self.each(chosen), self.retain)
 
     def differentiate(
         self,
@@ -375,13 +381,9 @@ class Backward:
         grads = torch.autograd.grad(
             losses, by, weights, retain_graph=retain, materialize_grads=True
         )
-        return [averaged(g if self.scale is None else g / self.scale.to(g.dtype)) for g in grads]
-
-    def values(self) -> Tensor:
-        """The losses (K,), 0 for those that are absent."""
-        some = next(iter(self.losses.values()))
-        given = (self.losses.get(t) for t in range(self.K))
-        return torch.stack([some.new_zeros(()) if x is None else x.detach() for x in given])
+        if self.scale is not None:
+            grads = tuple(g / self.scale.to(g.dtype) for g in grads)
+        return [averaged(g) for g in grads] if self.several else list(grads)
 
     def set(self, parameters: list[Tensor], d: Tensor) -> None:
         """The gradients of some parameters, from d (P,)."""
@@ -391,23 +393,45 @@ class Backward:
     def write(self) -> None:
         """Add to `.grad`, as `.backward()` does."""
         for p, g in self.grads.items():
-            scaled = g if self.scale is None else g * self.scale.to(g.dtype)
-            new = torch.empty_like(p).copy_(scaled)  # in its dtype and layout
-            p.grad = new if p.grad is None else p.grad.add_(new)
+            if self.scale is not None:
+                g = g * self.scale.to(g.dtype)
+            if p.grad is not None:
+                p.grad.add_(g)
+            elif g.dtype == p.dtype and g.stride() == p.stride():
+                p.grad = g
+            else:
+                p.grad = torch.empty_like(p).copy_(g)
 
-    def balanced(self, played: list[tuple[tuple[int, ...], Weights]]) -> Balanced:
+    def balanced(self, played: Played) -> Balanced:
         """What is answered: a row a game, of its first block."""
-        rows = [chosen.weights[:1] for _, chosen in played]
-        status = [chosen.status[:1] for _, chosen in played]
-        some = next(iter(self.losses.values()))
-        empty = torch.zeros(0, self.K, dtype=torch.float64, device=some.device)
-        games = [[self.names[t] for t in tasks] for tasks, _ in played]
+        empty = self.values.new_zeros(0, self.K, dtype=torch.float64)
         none = empty.new_zeros(0, dtype=torch.int64)
-        return Balanced(games, torch.cat([empty, *rows]), torch.cat([none, *status]), {})
+        rows = [empty, *(chosen.weights[:1] for _, chosen in played)]
+        status = [none, *(chosen.status[:1] for _, chosen in played)]
+        games = [[self.names[t] for t in tasks] for tasks, _ in played]
+        return Balanced(games, torch.cat(rows), torch.cat(status), {})
+
+
+@contextmanager
+def untouched(parameters: list[Tensor]) -> Iterator[None]:
+    """`.grad` of these parameters after an exception inside is what it was before; otherwise what
+    was set inside is added to it."""
+    before = [p.grad for p in parameters]
+    for p in parameters:
+        p.grad = None
+    try:
+        yield
+    except BaseException:
+        for p, old in zip(parameters, before, strict=True):
+            p.grad = old
+        raise
+    for p, old in zip(parameters, before, strict=True):
+        if old is not None:
+            p.grad = old if p.grad is None else old.add_(p.grad)
 
 
 def named(losses: Losses, names: Sequence[str] | None = None) -> dict[str, Tensor | None]:
-    """The losses by name, in the order of the tasks; checked."""
+    """The losses by name, in the order of the tasks, each of shape (); checked."""
     if isinstance(losses, Tensor) and losses.ndim != 1:
         shape = tuple(losses.shape)
         raise InputError(f"losses: one tensor {shape}; allowed: a scalar a task, not their sum")
@@ -417,61 +441,68 @@ def named(losses: Losses, names: Sequence[str] | None = None) -> dict[str, Tenso
         if len(each) != len(keys):
             raise InputError(f"losses: {len(each)}; allowed: {len(keys)}, one a task")
         losses = dict(zip(keys, each, strict=True))
-    for name in losses:
-        if names is not None and name not in names:
-            raise unknown("losses", name, names)
+    found = dict.fromkeys(losses if names is None else names)
     for name, loss in losses.items():
+        if name not in found:
+            raise unknown("losses", name, list(found))
         if loss is not None and (not isinstance(loss, Tensor) or loss.numel() != 1):
             shown = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
             raise InputError(f"losses.{name} is {shown}; allowed: a scalar tensor, such as a mean")
-    ordered = {name: losses.get(name) for name in (losses if names is None else names)}
-    return {name: None if loss is None else loss.reshape(()) for name, loss in ordered.items()}
+        found[name] = loss if loss is None or not loss.ndim else loss.reshape(())
+    return found
 
 
-def missing(loss: Tensor | None) -> str:
-    """Why a loss takes no part; "" where it does."""
-    if loss is None:
-        return "not given"
-    if not loss.requires_grad:
-        return "has no gradient"
-    if loss.device.type == "cpu" and bool(loss.isnan()):  # elsewhere the host would have to wait
-        return "is NaN"
-    return ""
+def missing(losses: Mapping[str, Tensor | None]) -> dict[str, str]:
+    """The losses that take no part, and why."""
+    why = {}
+    for name, loss in losses.items():
+        if loss is None:
+            why[name] = "not given"
+        elif not loss.requires_grad:
+            why[name] = "has no gradient"
+        elif loss.device.type == "cpu" and isnan(loss.item()):  # elsewhere the host would wait
+            why[name] = "is NaN"
+    return why
 
 
-def graph(root: Tensor) -> Iterator[Any]:
-    """The nodes that a tensor was computed by, each once."""
-    seen, left = {root.grad_fn}, [root.grad_fn]
-    while left:
-        node: Any = left.pop()
-        yield node
+def graph(roots: Sequence[Tensor]) -> list[Any]:
+    """The nodes that tensors were computed by, each once."""
+    found = list(dict.fromkeys(root.grad_fn for root in roots if root.grad_fn is not None))
+    seen = set(found)
+    for node in found:  # which grows meanwhile
         for below, _ in node.next_functions:
             if below is not None and below not in seen:
                 seen.add(below)
-                left.append(below)
+                found.append(below)
+    return found
 
 
-def leaves(root: Tensor) -> dict[Tensor, None]:
-    """The parameters that a tensor depends on, in the order in which its graph meets them."""
-    if root.grad_fn is None:
-        return {root: None} if root.requires_grad else {}
-    return {node.variable: None for node in graph(root) if hasattr(node, "variable")}
+def leaves(roots: Sequence[Tensor], nodes: Iterable[Any]) -> list[Tensor]:
+    """The parameters that tensors of this graph depend on, each once."""
+    bare = [root for root in roots if root.grad_fn is None and root.requires_grad]
+    found = (node.variable for node in nodes if type(node).__name__ == "AccumulateGrad")
+    return list(dict.fromkeys([*bare, *found]))
 
 
-def is_compiled(root: Tensor) -> bool:
-    """Whether torch.compile made a part of its graph one node."""
-    return root.grad_fn is not None and any(
-        node.name() == "CompiledFunctionBackward" for node in graph(root)
-    )
+def is_compiled(nodes: Iterable[Any]) -> bool:
+    """Whether torch.compile made a part of a graph one node."""
+    return any(kind.__name__ == "CompiledFunctionBackward" for kind in set(map(type, nodes)))
+
+
+def processes() -> int:
+    """How many there are of torch.distributed."""
+    if not torch.distributed.is_available() or not torch.distributed.is_initialized():
+        return 1
+    return torch.distributed.get_world_size()
 
 
 def averaged(g: Tensor) -> Tensor:
     """A mean over the processes of torch.distributed, where there are several."""
-    if not torch.distributed.is_available() or not torch.distributed.is_initialized():
+    if (several := processes()) == 1:
         return g
     g = g.contiguous()
     torch.distributed.all_reduce(g)
-    return g / torch.distributed.get_world_size()
+    return g / several
 
 
 def explained(error: RuntimeError) -> Exception:

@@ -197,22 +197,31 @@ def test_names_blocks_and_graphs_that_do_not_fit_are_refused():
     assert all(torch.equal(after[key], before[key]) for key in before)
 
 
-def test_an_exception_inside_a_loss_leaves_the_gradients_alone():
-    class Broken(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx, x):
-            return x * 1
+class Broken(torch.autograd.Function):
+    """The identity, whose backward pass fails."""
 
-        @staticmethod
-        def backward(ctx, g):
-            raise ValueError("broken loss")
+    @staticmethod
+    def forward(ctx, x):
+        return x * 1
 
-    model = model_of()
-    losses = losses_of(model, batch_of())
-    losses["t2"] = Broken.apply(losses["t2"])
-    with pytest.raises(ValueError, match="broken loss"):
-        ms.backward(losses)
-    assert all(p.grad is None for p in model.parameters())
+    @staticmethod
+    def backward(ctx, g):
+        raise ValueError("broken")
+
+
+@pytest.mark.parametrize("weighting", ["nash", "equal", "uncertainty"])
+def test_an_exception_inside_leaves_the_gradients_alone(weighting):
+    model, x = model_of(), batch_of().inputs
+    first, second = (model.stages[i]["shared"] for i in range(2))
+    balancer = ms.Balancer(weighting, K)
+    for p in second.parameters():
+        p.grad = torch.ones_like(p)
+    z = second(Broken.apply(first(x)))  # the heads and the second stage have theirs by then
+    with pytest.raises(ValueError, match="broken"):
+        balancer.backward([head(z).square().mean() for head in model.heads.values()])
+    assert all(bool((p.grad == 1).all()) for p in second.parameters())
+    others = [*first.parameters(), *model.heads.parameters(), *balancer.parameters()]
+    assert all(p.grad is None for p in others)
 
 
 def test_it_accumulates_and_keeps_the_graph_on_demand():
@@ -222,6 +231,89 @@ def test_it_accumulates_and_keeps_the_graph_on_demand():
     once = grads_of(model)
     ms.backward(losses)
     assert all(torch.allclose(g, 2 * once[key]) for key, g in grads_of(model).items())
+
+
+@pytest.mark.parametrize("weighting", ["nash", "equal", "pcgrad"])
+def test_gradients_are_added_in_memory_of_their_own(weighting):
+    """Also where autograd hands out one tensor twice: what is added up has one gradient."""
+    parts = [torch.ones(4, requires_grad=True) for _ in range(4)]
+    balancer, c = ms.Balancer(weighting, 2), torch.arange(4.0)
+    for count in (1, 2):
+        h, own = parts[0] + parts[1], parts[2] + parts[3]
+        balancer.backward([(h**2).sum() + (own * c).sum(), (h * c).sum()])
+        assert len({p.grad.data_ptr() for p in parts}) == 4
+        first = parts[0].grad.clone() if count == 1 else first
+        assert all(torch.allclose(p.grad, count * first) for p in parts[:2])
+    parts[2].grad.zero_()
+    assert bool(parts[3].grad.any())
+
+
+def test_what_is_reached_may_change_from_step_to_step():
+    """A loss that is missing, another graph, a parameter that is new: nothing is remembered of who
+    reached what."""
+    torch.manual_seed(0)
+    u, v, late = (torch.randn(3, requires_grad=True) for _ in range(3))
+    A, balancer = torch.randn(3, 3), ms.Balancer("nash", ["a", "b", "c"])
+    steps = [
+        ((u, u, v), [["a", "b"]], "c"),
+        ((u, u, u), [["a", "b", "c"]], ""),
+        ((v, late, late), [["b", "c"]], "a"),
+        ((u, None, u), [["a", "c"]], ""),
+    ]
+    for reads, games, alone in steps:
+        u.grad = v.grad = late.grad = None
+        pairs = zip("abc", A, reads, strict=True)
+        losses = {n: None if p is None else (row * p).sum() for n, row, p in pairs}
+        done = balancer.backward(losses)
+        assert done.games == games
+        read = dict(zip("abc", reads, strict=True))
+        for p in (u, v, late):
+            assert (p.grad is not None) == any(p is q for q in reads)
+        if alone:
+            assert torch.equal(read[alone].grad, A["abc".index(alone)])
+        for name in games[0]:
+            rows = A[["abc".index(n) for n in games[0]]]
+            a = ms.nash_weights(gramian(rows)[0]).weights.float()
+            d = a @ rows
+            assert torch.allclose(read[name].grad, d / d.norm().clamp_min(1), rtol=1e-4)
+
+
+def test_what_a_function_keeps_under_the_name_variable_is_no_parameter():
+    class Keeps(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.variable = torch.ones(3, requires_grad=True)
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, g):
+            return 2 * g
+
+    w = torch.ones(2, requires_grad=True)
+    h = Keeps.apply(w)
+    done = ms.backward([h.sum(), (h * torch.tensor([1.0, 3.0])).sum()])
+    assert done.games == [["0", "1"]] and w.grad is not None
+
+
+WAITS_FOR_NOTHING = [
+    *((name, {}) for name in ("nash", "block_nash", "equal", "equal_norm", "uncertainty", "famo")),
+    *(("nash", options) for options in ({"update_every": 3}, {"level": "representation"})),
+]
+
+
+@pytest.mark.parametrize(("name", "options"), WAITS_FOR_NOTHING)
+def test_the_host_never_waits_for_a_device(name, options):
+    """Tensors of the device "meta" have no values: whoever asks for one fails."""
+    with torch.device("meta"):
+        net, heads = nn.Linear(5, 8), nn.ModuleList([nn.Linear(8, 1) for _ in range(3)])
+        x = torch.randn(4, 5)
+    balancer = ms.Balancer(name, 3, **options)
+    shared = {"net": list(net.parameters())} if balancer.kind.per_block else None
+    for absent in (None, None, 1):
+        z = net(x)
+        losses = [None if t == absent else h(z).square().mean() for t, h in enumerate(heads)]
+        done = balancer.backward(losses, shared, representation=z)
+        assert done.weights.device.type == net.weight.grad.device.type == "meta"
 
 
 def test_frozen_parameters_and_parameters_used_twice():
