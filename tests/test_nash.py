@@ -182,7 +182,7 @@ def test_float32_input_is_solved_in_float64(seed, K):
     M = J @ J.T
     solution = nash_weights(M)
     assert solution.weights.dtype == torch.float64
-    assert_solved(M.double(), solution)
+    assert_solved((M.double() + M.double().mT) / 2, solution)  # which float32 may round off
 
 
 @given(seeds, st.integers(1, 20), st.floats(0.3, 8))
