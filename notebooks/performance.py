@@ -80,6 +80,17 @@ tables.Tables(
 )  # fmt: skip
 
 # %% [markdown]
+# 제 모형을 제 학습 루프에서 학습하는 사람은 `ms.backward`를 부른다({doc}`own_model`). 그 값을 작은 모형 둘에서, 같은 모형에 쓴 TorchJD의
+# `mtl_backward`와 autogram, 공개된 Nash-MTL의 클래스와 함께 적는다. 여기의 기준은 이 연구의 학습 루프가 내쉬 가중으로 밟는 단계이다. 그 단계는 몸통과
+# 머리의 경계를 미리 알지만, `ms.backward`는 어느 손실이 어디에 닿는지를 매번 계산 그래프에서 읽는다.
+
+# %%
+tables.Tables(
+    tables.show(performance.step(frames["step"], model), f"{performance.name(model)}의 한 단계: 학습 루프의 내쉬 단계에 대한 시간의 비. 오른쪽 네 열은 K가 가장 클 때의 값", f"tab-performance-{model}")
+    for model in performance.own(frames["step"])
+)  # fmt: skip
+
+# %% [markdown]
 # ## 학습 전체와 규모
 #
 # 학습 루프는 단계 말고도 배치를 뽑고, 검증 자료로 평가하고, 기록하고, 체크포인트를 쓴다. 아래 첫 그림은 full 프로필의 일정으로 학습할 때 시간이 어디에 드는지를,

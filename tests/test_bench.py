@@ -172,7 +172,7 @@ def test_record():
         benchmarks.frame([{"speed": 1}])
 
 
-@pytest.mark.parametrize("kind", ["mlp", "transformer"])
+@pytest.mark.parametrize("kind", ["mlp", "transformer", "own_mlp"])
 def test_problems_are_the_same_every_time(kind):
     made = [problems.make(kind, 3, width=8, depth=1, batch=4) for _ in range(2)]
     (first, z), (second, _) = (problem.losses() for problem in made)
@@ -181,7 +181,7 @@ def test_problems_are_the_same_every_time(kind):
     assert facts["K"] == 3 and facts["batch"] == 4
     assert facts["length"] == (32 if kind == "transformer" else None)
     with pytest.raises(InputError, match="problem"):
-        problems.make("cnn", 2)
+        problems.make("gru", 2)
 
 
 def small(K=3):
@@ -239,6 +239,19 @@ def test_measured_rows():
     assert list(table["method"]) == ["limit", "nash_sequential"] and (table["memory_mb"] > 0).all()
     assert table.loc[0, "ratio"] == 1 and table.loc[1, "failed"] == 0
     assert pd.isna(table.loc[0, "cases"])
+
+
+def test_the_parts_of_ones_own_models_have_those_beside_backward(monkeypatch):
+    monkeypatch.setattr(step, "SIZES", {part: (2,) for part in step.OWN})
+    monkeypatch.setattr(step, "BASELINE", dict.fromkeys(step.OWN, "nash_sequential"))
+    monkeypatch.setattr(step, "ROUNDS", {"quick": (2, 1.0)})
+    table, notes = step.run("quick")
+    for part in step.OWN:
+        own = table[table["part"] == part].set_index("method")
+        assert {"equal", "backward_equal", "nash_sequential", "backward"} <= set(own.index)
+        assert set(own.index) <= set(step.BESIDE) and own.loc["nash_sequential", "ratio"] == 1
+        assert own.loc["backward", "failed"] == 0 and own.loc["backward", "residual"] < 1e-9
+    assert not [note for note in notes if note.startswith("backward")]
 
 
 def test_the_memory_of_a_step_has_the_task_gradients_that_are_kept():

@@ -26,7 +26,7 @@ ALLOWED = {  # part → the parts that it may import
     "data": BELOW | {"models"},
     "training": BELOW | MATHS | ENTRIES,
     "study": BELOW | MATHS | ENTRIES | {"training"},
-    "bench": BELOW | MATHS | ENTRIES | {"training", "study"},
+    "bench": BELOW | MATHS | ENTRIES | {"training", "study", "api"},
     "api": BELOW | MATHS | {"models", "weighting"},
     "diagnosis": BELOW | MATHS | {"api"},
     "cli": BELOW | MATHS | ENTRIES | {"training", "study", "bench", "new", "diagnosis"},

@@ -100,6 +100,17 @@ def step(**changed: float) -> pd.DataFrame:
     )
 
 
+def own(backward: float = 1.02) -> pd.DataFrame:
+    """The small models; backward: its ratio to the step at K = 8."""
+    ratios = {"equal": 0.5, "backward_equal": 0.55, "nash_sequential": 1.0, "torchjd_upgrad": 1.5}
+    return benchmarks.frame(
+        row(part, method, 2 * K * ratio, ratio, K=K, memory_mb=1.0 * K, cases=5, failed=0, silent=0)
+        for part in performance.OWN
+        for K in (2, 8)
+        for method, ratio in {**ratios, "backward": backward if K == 8 else 1.01}.items()
+    )
+
+
 def train(loop: float = 1.05, jobs: float = 0.55) -> pd.DataFrame:
     rows = []
     for run in ("yeast equal", "multi_mnist nash"):
@@ -136,7 +147,8 @@ def scale() -> pd.DataFrame:
 @pytest.fixture
 def frames() -> dict[str, pd.DataFrame]:
     """All four benchmarks."""
-    return {"solver": solver(), "step": step(), "train": train(), "scale": scale()}
+    steps = pd.concat([step(), own()])
+    return {"solver": solver(), "step": steps, "train": train(), "scale": scale()}
 
 
 @pytest.fixture
@@ -171,7 +183,7 @@ def by_kind(claims: list[Claim]) -> dict[str, list[Claim]]:
 def test_the_targets_follow_the_rows(
     frames: dict[str, pd.DataFrame], empty: dict[str, pd.DataFrame]
 ) -> None:
-    assert set(outcomes(frames).values()) == {"reached"} and len(targets(frames)) == 10
+    assert set(outcomes(frames).values()) == {"reached"} and len(targets(frames)) == 11
     assert set(outcomes(empty).values()) == {"untested"}
     slow = {**frames, "solver": solver(0.02, 150), "train": train(loop=1.2, jobs=0.7)}
     missed = [key for key, outcome in outcomes(slow).items() if outcome == "missed"]
@@ -182,7 +194,7 @@ def test_the_targets_follow_the_rows(
     assert cell(slow, "jobs", "measured") == f"1.43 {times}"
     assert cell(slow, "jobs", "quartiles") == "1.41 ~ 1.44"
     claim = findings(slow)[0]
-    assert claim.outcome == "some" and (claim.figures["reached"], claim.figures["missed"]) == (4, 6)
+    assert claim.outcome == "some" and (claim.figures["reached"], claim.figures["missed"]) == (5, 6)
     assert all(word(f"performance.targets.{key}") in claim.sentence() for key in missed)
 
 
@@ -193,6 +205,20 @@ def test_a_step_counts_by_its_best_way_and_its_worst_size(
     assert outcomes(worse)["transformer"] == "missed"
     assert outcomes(worse)["mlp"] == "reached", "chunked takes 1.20 there"
     assert cell(worse, "mlp", "where").endswith(word("performance.nash_chunked"))
+
+
+def test_backward_is_held_to_the_step_of_the_loop(frames: dict[str, pd.DataFrame]) -> None:
+    slow = {**frames, "step": pd.concat([step(), own(1.2)])}
+    assert outcomes(slow)["backward"] == "missed"
+    assert cell(slow, "backward", "where") == f"K = 8, {word('performance.own_mlp')}"
+    claim = by_kind(findings(slow))["backward"][0]
+    assert claim.figures["items"].count("1.01 ~ 1.20") == 2
+    assert claim.figures["items"].count("1.10") == 2, "equal weighting beside its own step"
+    shown = performance.step(slow["step"], "own_cnn").set_index(word("performance.columns.method"))
+    assert shown.loc[word("performance.backward"), "K = 8"].startswith("1.20")
+    assert performance.own(step()) == [] and performance.own(slow["step"]) == [*performance.OWN]
+    before = by_kind(findings({**frames, "step": step()}))
+    assert "backward" not in before, "a table of before has no such rows"
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mtlstudy import api
 from mtlstudy.bench.peers import Peer, ready
 from mtlstudy.bench.problems import Problem
 from mtlstudy.bench.timing import Call
@@ -65,6 +66,24 @@ def ours(weighting: str, times: int = 1, options: Any = None, **how: Any) -> Met
             train.J = train.d = train.workspace = None
 
         step.forget = forget  # type: ignore[attr-defined]
+        return step
+
+    return make
+
+
+def backward(weighting: str) -> Method:
+    """What a user of `mtlstudy.backward` writes: losses in, gradients out."""
+
+    def make(problem: Problem) -> Call:
+        optimiser = adam(problem)
+
+        def step() -> Answer | None:
+            optimiser.zero_grad()
+            done = api.backward(problem.losses()[0], weighting=weighting)
+            optimiser.step()
+            solved = bool(done.status[0] == Status.SOLVED)
+            return Answer(done.weights[0], None, solved) if weighting == "nash" else None
+
         return step
 
     return make
@@ -192,6 +211,8 @@ OURS: dict[str, Method] = {
     "nash_bfloat16": ours("nash", precision="bfloat16"),
     "nash_compiled": ours("nash", compile=True),
     "equal_norm": ours("equal_norm"),
+    "backward": backward("nash"),
+    "backward_equal": backward("equal"),
 }
 PARTS = {"nash_every_5": 5}
 """Steps that one call of a method takes, where not one."""

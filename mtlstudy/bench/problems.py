@@ -1,5 +1,5 @@
 """The models that are timed: K tasks over one of the backbones, hard sharing, linear heads, random
-data."""
+data. To `mtlstudy.backward` such a model is a module like any other: it is given the losses."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mtlstudy.data.base import Split
 from mtlstudy.errors import unknown
 from mtlstudy.gradients import representation_gradients, separate
-from mtlstudy.models.backbones import mlp, transformer
+from mtlstudy.models.backbones import Backbone, cnn, mlp, transformer
 from mtlstudy.models.sharing.base import Sharing
 from mtlstudy.models.tasks import Task
 from mtlstudy.registry import entry
@@ -19,8 +19,11 @@ CLASSES = 10
 DEFAULTS = {
     "mlp": {"inputs": 256, "width": 512, "depth": 3, "batch": 256},
     "transformer": {"inputs": 1000, "length": 32, "width": 128, "depth": 4, "batch": 32},
+    "own_mlp": {"inputs": 103, "width": 64, "depth": 2, "batch": 128},
+    "own_cnn": {"inputs": 36, "width": 50, "depth": 1, "batch": 128},
 }
-"""Sizes of a kind; inputs: features, or token numbers."""
+"""Sizes of a kind; inputs: features, token numbers, or the side of an image. "own": as small as
+those that are trained here, so that what a step does beside differentiating counts."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +81,7 @@ class Problem:
 def make(kind: str, K: int, device: str = "cpu", **sizes: int) -> Problem:
     """A problem of K classifications: the same model and batch for the same arguments.
 
-    kind: "mlp" or "transformer"; sizes: those of `DEFAULTS` that are others. `InputError` for
-    another kind.
+    kind: one of `DEFAULTS`; sizes: those that are others. `InputError` for another kind.
     """
     if kind not in DEFAULTS:
         raise unknown("problem", kind, list(DEFAULTS))
@@ -87,11 +89,14 @@ def make(kind: str, K: int, device: str = "cpu", **sizes: int) -> Problem:
     inputs, width, depth, batch = (size[key] for key in ("inputs", "width", "depth", "batch"))
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        if kind == "mlp":
-            backbone, x = mlp(inputs, width, depth), torch.randn(batch, inputs)
-        else:
+        backbone: Backbone
+        if kind == "transformer":
             backbone = transformer(inputs, size["length"], width, depth)
             x = torch.randint(1, inputs, (batch, size["length"]))
+        elif kind == "own_cnn":
+            backbone, x = cnn((1, inputs, inputs), width), torch.randn(batch, 1, inputs, inputs)
+        else:
+            backbone, x = mlp(inputs, width, depth), torch.randn(batch, inputs)
         tasks = tuple(Task(f"task{t + 1}", "multiclass", CLASSES) for t in range(K))
         heads = {task.name: nn.Linear(backbone.width, CLASSES) for task in tasks}
         hard = entry("sharing", "hard")

@@ -17,6 +17,7 @@ from mtlstudy.errors import InputError
 from mtlstudy.training.modes import synchronize
 
 Call = Callable[[], object]
+Clock = Callable[[], float]
 LEAST = 3
 """Rounds in which even the slowest method takes part, if there are as many."""
 SAMPLE = 2e-2
@@ -41,6 +42,7 @@ def interleaved(
     seconds: float = math.inf,
     device: str = "cpu",
     parts: Mapping[str, int] | None = None,
+    clock: Clock | None = None,
 ) -> pd.DataFrame:
     """Time the candidates in turns; a row a sample: method, round, seconds (of one call).
 
@@ -48,7 +50,9 @@ def interleaved(
     seconds: what all samples together may take, dealt out equally among the methods; one whose
     share does not last for all rounds takes part in every 2nd, 4th, …, but in `LEAST` rounds in any
     case. device: "cuda" waits for the device around each sample. parts: method → how many of what
-    is compared one call does (1 where not given). Raises `InputError` for no candidate or round.
+    is compared one call does (1 where not given). clock: the wall's if not given; for work of one
+    thread on the CPU `time.process_time`, which leaves out what other processes take. Raises
+    `InputError` for no candidate or round.
     """
     if not candidates or rounds < 1:
         given = f"candidates = {list(candidates)}, rounds = {rounds}"
@@ -56,10 +60,10 @@ def interleaved(
     calls, stride = dict.fromkeys(candidates, 1), dict.fromkeys(candidates, 1)
     for name, candidate in candidates.items():
         for _ in range(warmup):
-            once(candidate, 1, device)
+            once(candidate, 1, device, clock)
         if isinstance(candidate, Fresh) and math.isinf(seconds):  # nothing to find out
             continue
-        cost = max(once(candidate, 1, device), 1e-9)
+        cost = max(once(candidate, 1, device, clock), 1e-9)
         if not isinstance(candidate, Fresh):
             calls[name] = max(round(SAMPLE / cost), 1)
         while -(-rounds // stride[name]) * calls[name] * cost > seconds / len(candidates):
@@ -70,23 +74,30 @@ def interleaved(
     for i in range(rounds):
         for name in (names[(i + k) % len(names)] for k in range(len(names))):
             if i % stride[name] == 0:
-                took = once(candidates[name], calls[name], device) / (parts or {}).get(name, 1)
+                took = once(candidates[name], calls[name], device, clock)
+                took /= (parts or {}).get(name, 1)
                 rows.append({"method": name, "round": i, "seconds": took})
     return pd.DataFrame(rows)
 
 
-def once(candidate: Call | Fresh, calls: int = 1, device: str = "cpu") -> float:
+def once(
+    candidate: Call | Fresh,
+    calls: int = 1,
+    device: str = "cpu",
+    clock: Clock | None = None,
+) -> float:
     """Seconds of one call, the mean over `calls`; without the garbage collector, as in timeit."""
     call = candidate.make() if isinstance(candidate, Fresh) else candidate
+    now = clock or time.perf_counter
     collecting = gc.isenabled()
     gc.disable()
     try:
         synchronize(device)
-        begin = time.perf_counter()
+        begin = now()
         for _ in range(calls):
             call()
         synchronize(device)
-        return (time.perf_counter() - begin) / calls
+        return (now() - begin) / calls
     finally:
         if collecting:
             gc.enable()

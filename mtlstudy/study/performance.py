@@ -26,6 +26,8 @@ from mtlstudy.study.tables import Prose, prose, records
 from mtlstudy.study.words import word
 
 MODELS = ("mlp", "transformer")
+OWN = ("own_mlp", "own_cnn")  # small models, beside `mtlstudy.backward`
+BACKWARD = {"backward": "nash_sequential", "backward_equal": "equal"}  # the same by `Step`
 MODES = ("nash_sequential", "nash_chunked", "nash_batched")  # the simplest first
 AXES = ("K", "parameters", "length", "solver")
 CCP = ("ccp", "ccp_published", "ccp_ecos")  # as written here: its program is compiled once a K
@@ -61,6 +63,7 @@ TARGETS = (
     Target("over_published", 100, least=True),
     Target("transformer", 1.10),
     Target("mlp", 1.3),
+    Target("backward", 1.05),
     Target("loop", 10, "percent", to=lambda ratio: 100 * (ratio - 1)),
     Target("jobs", 1.7, to=lambda ratio: 1 / ratio, least=True),
 )
@@ -155,9 +158,14 @@ def stress(frame: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def own(frame: pd.DataFrame) -> list[str]:
+    """Those of the small models that were measured."""
+    return [model for model in OWN if len(part(frame, model))]
+
+
 def step(frame: pd.DataFrame, model: str) -> pd.DataFrame:
-    """A training step of one model: time over the limit by K; at the largest K also ms, memory,
-    residual and silent failures."""
+    """A training step of one model: time over the part's baseline by K; at the largest K also ms,
+    memory, residual and silent failures."""
     own, rows = part(frame, model), []
     for method in methods(own):
         by = records(own[own["method"] == method].sort_values("K"))
@@ -246,6 +254,7 @@ def judged(frames: Frames) -> list[dict[str, Any]]:
         own = part(frames["step"], model)
         own = own[own["method"].isin(MODES)].sort_values(["K", "ratio"])
         about[model] = own.drop_duplicates("K")
+    about["backward"] = part(frames["step"], *OWN, method="backward")
     found = []
     for target in TARGETS:
         rows, of, to = records(about[target.key]), target.column, target.to
@@ -290,6 +299,7 @@ def where(row: Row) -> str:
     facts = [problem(row["problem"])] if whole else [f"K = {row['K']:g}"]
     facts += [f"N = {row['batch']:g}"] if row["part"] == "batched" else []
     facts += [name(row["method"])] if row["part"] in ("single", *MODELS) else []
+    facts += [name(row["part"])] if row["part"] in OWN else []
     return ", ".join(facts)
 
 
@@ -361,8 +371,9 @@ def advice(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def findings(frames: Frames) -> list[Claim]:
-    """The targets, the other codes beside the fastest exact step here, and memory; what stands in a
-    column of a table is not said again."""
+    """The targets, the other codes beside the fastest exact step here, memory, and what
+    `mtlstudy.backward` costs beside the step; what stands in a column of a table is not said
+    again."""
     rows, step = judged(frames), frames["step"]
     missed = [row["key"] for row in rows if row["outcome"] == "missed"]
     counts = {
@@ -379,7 +390,9 @@ def findings(frames: Frames) -> list[Claim]:
         found += listed("performance_steps", times, model=name(model))
         memory = [by_K(step, model, f"nash_{m}", of="memory_mb") for m in ("batched", "sequential")]
         found += listed("performance_memory", {"": memory[0] / memory[1]}, 2, model=name(model))
-    return found
+    pairs = [(model, *pair) for model in OWN for pair in BACKWARD.items()]
+    times = {f"{name(m)}: {name(b)}": by_K(step, m, b) / by_K(step, m, s) for m, b, s in pairs}
+    return found + listed("performance_backward", times, 2)
 
 
 def listed(
