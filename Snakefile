@@ -24,7 +24,7 @@ PAGES = [f"book/experiments/{page}.ipynb" for page in plan.NOTEBOOKS]
 CHAPTERS = [
     "_config.yml", "_toc.yml", "book/metadata.yml", "book/references.bib", *WORDS,
     *(str(p) for pattern in ("*.md", "sharing/*.md", "_ext/*.py", "_static/**/*") for p in sorted(Path("book").glob(pattern)) if p.is_file()),
-    "tests/laws/test_sharing_limits.py",  # quoted in a chapter
+    "tests/laws/test_sharing_limits.py", "tests/test_trainers.py",  # quoted in chapters
 ]
 TEXT = f"_build/text/{PROFILE}.json"
 for built, read in {**dict.fromkeys(PAGES, executed), TEXT: files.result, "_build/recheck.json": files.result}.items():

@@ -404,12 +404,12 @@ class Backward:
 
     def balanced(self, played: Played) -> Balanced:
         """What is answered: a row a game, of its first block."""
-        empty = self.values.new_zeros(0, self.K, dtype=torch.float64)
-        none = empty.new_zeros(0, dtype=torch.int64)
-        rows = [empty, *(chosen.weights[:1] for _, chosen in played)]
-        status = [none, *(chosen.status[:1] for _, chosen in played)]
+        if not played:
+            none = self.values.new_zeros(0, dtype=torch.int64)
+            return Balanced([], none.new_zeros(0, self.K, dtype=torch.float64), none, {})
         games = [[self.names[t] for t in tasks] for tasks, _ in played]
-        return Balanced(games, torch.cat(rows), torch.cat(status), {})
+        weights = torch.cat([chosen.weights[:1] for _, chosen in played])
+        return Balanced(games, weights, torch.cat([one.status[:1] for _, one in played]), {})
 
 
 @contextmanager

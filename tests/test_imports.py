@@ -116,8 +116,8 @@ def test_entries_do_not_import_their_neighbours():
 
 
 def test_notebooks_import_the_package_and_the_study_alone():
-    sources = sorted((ROOT / "notebooks").glob("*.py"))
-    assert sources
+    sources = set((ROOT / "notebooks").glob("*.py")) - {ROOT / "notebooks" / "own_model.py"}
+    assert len(sources) > 1  # the one that is left out shows what a reader writes
     for source in sources:
         tree = ast.parse(source.read_text(encoding="utf-8"))
         for node in ast.walk(tree):

@@ -27,14 +27,16 @@ def by_hand(steps):
     optimiser = torch.optim.SGD(net.parameters(), 0.01)
     for _ in range(steps):
         optimiser.zero_grad()
-        balancer.backward(losses_of(net, X, Y))
+        done = balancer.backward(losses_of(net, X, Y))
         optimiser.step()
+        assert done.status.tolist() == [ms.Status.SOLVED]
     return net.state_dict()
 
 
 def test_lightning_with_manual_optimisation():
     lightning = pytest.importorskip("lightning", reason="pip install 'mtlstudy[trainers]'")
 
+    # the module of the chapter
     class Module(lightning.LightningModule):
         def __init__(self):
             super().__init__()
@@ -43,13 +45,13 @@ def test_lightning_with_manual_optimisation():
 
         def training_step(self, batch, _):
             self.optimizers().zero_grad()
-            done = self.balancer.backward(losses_of(self.net, batch[0], Y))
+            self.balancer.backward(losses_of(self.net, batch[0], Y))
             self.optimizers().step()
-            assert done.status.tolist() == [ms.Status.SOLVED]
 
         def configure_optimizers(self):
             return torch.optim.SGD(self.net.parameters(), 0.01)
 
+    # end of the module
     module = Module()
     quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     trainer = lightning.Trainer(

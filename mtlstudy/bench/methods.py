@@ -72,14 +72,15 @@ def ours(weighting: str, times: int = 1, options: Any = None, **how: Any) -> Met
 
 
 def backward(weighting: str) -> Method:
-    """What a user of `mtlstudy.backward` writes: losses in, gradients out."""
+    """What a user of `mtlstudy.Balancer` writes: losses in, gradients out."""
 
     def make(problem: Problem) -> Call:
+        balancer = api.Balancer(weighting, len(problem.tasks))
         optimiser = adam(problem)
 
         def step() -> Answer | None:
             optimiser.zero_grad()
-            done = api.backward(problem.losses()[0], weighting=weighting)
+            done = balancer.backward(problem.losses()[0])
             optimiser.step()
             solved = bool(done.status[0] == Status.SOLVED)
             return Answer(done.weights[0], None, solved) if weighting == "nash" else None

@@ -3,8 +3,8 @@ model, batch and optimiser.
 
 Parts "mlp" and "transformer" (see `problems`), K = 2, 4, 8, 11; ms of one step, on a CPU of the
 processor's time, the ratio to `limit`: one forward and K backward passes through the trunk, and
-nothing else. Parts "own_mlp" and "own_cnn", K = 2, 8: what one writes for one's own small model,
-the ratio to `nash_sequential`, which is `Step`. memory_mb: the peak of a step beyond model,
+nothing else. Parts "own_mlp" and "own_cnn": what one writes for one's own small model, K = 2 and
+more, the ratio to `nash_sequential`, which is `Step`. memory_mb: the peak of a step beyond model,
 gradients and optimiser, with what is kept for the next one. After the timed steps each method goes
 on for `CHECKED` more, untimed: residual is the worst of the weights that it used on the Gramian of
 the step (of the representations for nash_representation), failed counts those above `FAILED` and
@@ -28,7 +28,7 @@ from mtlstudy.training.modes import peak
 
 OWN = ("own_mlp", "own_cnn")
 BASELINE = {"mlp": "limit", "transformer": "limit", **dict.fromkeys(OWN, "nash_sequential")}
-SIZES = {"mlp": (2, 4, 8, 11), "transformer": (2, 4, 8, 11), **dict.fromkeys(OWN, (2, 8))}
+SIZES = {"mlp": (2, 4, 8, 11), "transformer": (2, 4, 8, 11), "own_mlp": (2, 14), "own_cnn": (2, 8)}
 BESIDE = ("equal", "backward_equal", "nash_sequential", "backward", *THEIRS)
 """What is timed on the parts `OWN`, and peers."""
 ROUNDS = {"quick": (10, 10.0), "full": (60, 200.0)}

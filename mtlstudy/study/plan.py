@@ -162,6 +162,7 @@ NOTEBOOKS: Mapping[str, str] = {  # page of the book → the notebook that makes
     "korean_sentences": "korean",
     "korean_tagging": "korean",
     "performance": "performance",
+    "own_model": "own_model",
 }
 SHOWN = "full"
 """The profile whose results README, chapters and paper quote; a page may name its own."""
