@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from mtlstudy import files
-from mtlstudy.study import publish, readme, results
+from mtlstudy.study import plan, publish, readme, results
 from mtlstudy.study.figures.comparison import delta_m
 from mtlstudy.study.figures.style import keep
 from mtlstudy.training import tune
@@ -63,7 +63,7 @@ def block(tmp_path_factory):
         patch.setattr(tune, "train", refuse)
         results.published.cache_clear()
         results.refused.cache_clear()
-        return readme.block("quick")
+        return readme.block(plan.SHOWN)
 
 
 @pytest.mark.book
@@ -76,8 +76,8 @@ def test_the_readme_says_what_the_published_results_say(block):
 def test_the_readmes_picture_is_drawn_from_the_published_results(monkeypatch):
     monkeypatch.chdir(ROOT)
     results.published.cache_clear()
-    (svg, *_) = keep(delta_m(results.load("weightings", "quick")), "quick", "delta_m")
-    assert svg.read_bytes() == (ROOT / "book/results/quick/delta_m.svg").read_bytes()
+    (svg, *_) = keep(delta_m(results.load("weightings", plan.SHOWN)), plan.SHOWN, "delta_m")
+    assert svg.read_bytes() == (ROOT / "book/results" / plan.SHOWN / "delta_m.svg").read_bytes()
 
 
 def test_every_row_of_the_readmes_tables_has_all_its_cells(block):

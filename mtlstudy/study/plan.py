@@ -167,6 +167,7 @@ NOTEBOOKS: Mapping[str, str] = {  # page of the book → the notebook that makes
 SHOWN = "full"
 """The profile whose results README, chapters and paper quote; a page may name its own."""
 PARAMETERS: Mapping[str, Mapping[str, str]] = {  # of a page's notebook
+    "sharings": {"profile": "quick"},
     "solver": {"profile": "quick"},
     "toy": {"profile": "quick"},
     "korean_sentences": {"data": "korean_sentences"},

@@ -18,22 +18,30 @@ SHOWN = (plan.BASELINE, "hard+equal", "hard+static", "hard+equal_norm", "hard+na
 
 def block(profile: str) -> str:
     """Figure, tables and findings."""
-    weightings, sharings = results.load("weightings", profile), results.load("sharings", profile)
-    origin = results.provenance(weightings.runs, profile)
-    seeds = ", ".join(map(str, origin["seeds"]))
-    note = (
-        f"Profile {profile}, seeds {seeds}, {origin['device']} ({origin['isa']}), {origin['date']};"
-        " Δm > 0 is better than single-task. All cells and the tests are in the book."
+    weightings, sharings = (
+        results.load(one, plan.at(one, profile)) for one in ("weightings", "sharings")
     )
     families = plan.COMPARISONS["sharings"].methods[1:]
     parts = [
         [f"![Δm of every method over single-task, by seed](book/results/{profile}/delta_m.svg)"],
         table(weightings, "method", SHOWN),
+        [origin(weightings)],
         table(sharings, "sharing, equal weighting", families),
-        [note],
+        [f"{origin(sharings)} Δm > 0 is better than single-task; all cells and tests: the book."],
         findings(profile),
     ]
     return "\n\n".join("\n".join(lines) for lines in parts)
+
+
+def origin(found: Results) -> str:
+    """Under what the results of a table were made."""
+    made = results.provenance(found.runs, found.profile)
+    seeds, dates = made["seeds"], made["date"].split(", ")
+    when = " to ".join(dict.fromkeys((dates[0], dates[-1])))
+    return (
+        f"Profile {found.profile}, at most {len(seeds)} seeds a cell, {made['device']}"
+        f" ({made['isa']}), {when}."
+    )
 
 
 def table(found: Results, head: str, methods: tuple[str, ...]) -> list[str]:
