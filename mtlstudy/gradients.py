@@ -135,7 +135,7 @@ def gramian(
     # NumPy computes one triangle of a product x xᵀ; for few tasks torch is faster
     triangle = J.device.type == "cpu" and K >= 8
     if workspace is None:
-        size = min(WORKSPACE.get(J.device.type, 1 << 24), J.numel())
+        size = min(WORKSPACE.get(J.device.type, WORKSPACE["cuda"]), J.numel())
         workspace = torch.empty(size, dtype=torch.float64, device=J.device)
     width = min(len(workspace) // K, J.shape[1])
     converted = workspace[: K * width].view(K, width)

@@ -7,6 +7,7 @@ from torch import nn
 
 from mtlstudy.errors import InputError
 from mtlstudy.gradients import (
+    clip_,
     conflict,
     cosines,
     direction,
@@ -59,13 +60,45 @@ def test_task_gradients_are_those_of_plain_autograd(problem, how):
         assert all(torch.allclose(a, b) for a, b in zip(exact, to_heads[t], strict=True))
 
 
-def test_every_task_may_have_its_own_examples(problem):
+@pytest.mark.parametrize(
+    ("how", "passes"), [({}, 3), ({"mode": "batched"}, 1), ({"mode": "chunked", "chunk": 2}, 2)]
+)
+def test_as_many_tasks_are_differentiated_at_once_as_the_mode_says(problem, how, passes):
+    trunk, _, x, _ = problem
+    hidden, seen = trunk[:2](x), []
+    hidden.register_hook(seen.append)
+    z = trunk[2:](hidden)
+    task_gradients([z] * 3, [torch.ones_like(z)] * 3, list(trunk.parameters()), **how)
+    assert len(seen) == passes
+
+
+@pytest.mark.parametrize("mode", ["sequential", "batched", "chunked"])
+def test_one_task_and_one_parameter_are_differentiated_too(mode):
+    p = nn.Parameter(torch.tensor([1.0, 2.0]))
+    assert task_gradients([p**2], [torch.ones(2)], [p], mode).tolist() == [[2.0, 4.0]]
+
+
+@pytest.mark.parametrize("mode", ["sequential", "batched", "chunked"])
+def test_the_graph_is_kept_where_it_is_asked_for_and_freed_elsewhere(mode):
+    p = nn.Parameter(torch.tensor([1.0, 2.0]))
+    z = p**2
+    first, again = (
+        task_gradients([z] * 6, [torch.ones(2)] * 6, [p], mode, keep_graph=True) for _ in range(2)
+    )
+    assert torch.equal(first, again)
+    task_gradients([z] * 6, [torch.ones(2)] * 6, [p], mode)
+    with pytest.raises(RuntimeError, match="second time"):
+        task_gradients([z] * 6, [torch.ones(2)] * 6, [p], mode)
+
+
+@pytest.mark.parametrize("mode", ["sequential", "batched"])
+def test_every_task_may_have_its_own_examples(problem, mode):
     trunk, heads, x, _ = problem
     theta = list(trunk.parameters())
     z = [trunk(x + t) for t in range(3)]
     losses = [head(rep).square().mean() for head, rep in zip(heads, z, strict=True)]
     to_z, _ = representation_gradients(losses, z, [[]] * 3)
-    J = task_gradients(z, to_z, theta)
+    J = task_gradients(z, to_z, theta, mode)
     for t in range(3):
         grads = torch.autograd.grad(heads[t](trunk(x + t)).square().mean(), theta)
         assert torch.allclose(J[t], flat(grads), atol=1e-6)
@@ -111,6 +144,8 @@ def test_conflict_measures():
     expected = {"cosine": pytest.approx(-1 / 3), "conflict": pytest.approx(1 / 3)}
     assert conflict(M) == {**expected, "magnitude_ratio": 2.0}
     assert cosines(torch.zeros(2, 2, dtype=torch.float64)).tolist() == [[0.0, 0.0], [0.0, 0.0]]
+    rounded = torch.tensor([[4.0, 1e-9], [1e-9, -1e-20]], dtype=torch.float64)
+    assert cosines(rounded).tolist() == [[1.0, 0.0], [0.0, 0.0]]
     alone = conflict(torch.ones(1, 1, dtype=torch.float64))
     assert alone == {"cosine": 1.0, "conflict": 0.0, "magnitude_ratio": 1.0}
 
@@ -156,6 +191,26 @@ def test_a_parameter_of_two_heads_has_a_gradient_of_each():
     to_z, own = representation_gradients(losses, read, [[h.weight], [h.weight]])
     assert own[0][0].tolist() == [[3.0, 3.0]] and own[1][0].tolist() == [[15.0, 15.0]]
     assert torch.equal(to_z[0], h.weight.expand(3, 2)) and torch.allclose(to_z[1], 5 * to_z[0])
+    with pytest.raises(ValueError):  # a loss too few
+        representation_gradients(losses[:1], read, [[h.weight], [h.weight]])
+
+
+def test_what_two_heads_compute_together_serves_both():
+    p, unused = nn.Parameter(torch.tensor([2.0, 3.0])), nn.Parameter(torch.ones(1))
+    read = separate([torch.ones(2, requires_grad=True)] * 2)
+    weight = p**2  # one graph of both
+    losses = [(weight * read[0]).sum(), (5 * weight * read[1]).sum()]
+    to_z, own = representation_gradients(losses, read, [[p, unused], [p]])
+    assert [g.tolist() for g in to_z] == [[4.0, 9.0], [20.0, 45.0]]
+    assert [g.tolist() for g in own[0]] == [[4.0, 6.0], [0.0]]
+    assert [g.tolist() for g in own[1]] == [[20.0, 30.0]]
+
+
+def test_a_head_has_a_gradient_of_zero_for_what_it_does_not_use():
+    p, unused = nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(3))
+    z = torch.tensor([2.0, 3.0], requires_grad=True)
+    _, own = representation_gradients([(p * z).sum()], [z], [[p, unused]])
+    assert [g.tolist() for g in own[0]] == [[2.0, 3.0], [0.0, 0.0, 0.0]]
 
 
 @pytest.mark.parametrize("mode", ["sequential", "batched"])
@@ -164,6 +219,8 @@ def test_a_parameter_that_a_task_does_not_use_has_a_gradient_of_zero(mode):
     z = p * torch.tensor([2.0, 3.0])
     J = task_gradients([z, z], [torch.ones(2), torch.zeros(2)], [p, unused], mode)
     assert J.tolist() == [[2, 3, 0, 0, 0], [0, 0, 0, 0, 0]]
+    z = p * torch.tensor([2.0, 3.0])
+    assert direction([z], [torch.ones(2)], [p, unused]).tolist() == [2, 3, 0, 0, 0]
 
 
 def test_cosines_and_conflict_are_those_of_small_gradients_too():
@@ -171,3 +228,18 @@ def test_cosines_and_conflict_are_those_of_small_gradients_too():
     assert cosines(M)[0, 1].item() == pytest.approx(-0.5)
     found = conflict(M)
     assert found == {"cosine": pytest.approx(-0.5), "conflict": 1.0, "magnitude_ratio": 2.0}
+
+
+def test_the_cosines_of_a_batch_are_those_of_its_members():
+    J = torch.randn(3, 2, 5, generator=torch.Generator().manual_seed(0))
+    batch = cosines(J @ J.mT)
+    for one, rows in zip(batch, J, strict=True):
+        torch.testing.assert_close(one, cosines(rows @ rows.T))
+
+
+def test_a_direction_is_shortened_in_place_to_the_length_allowed_and_never_lengthened():
+    d = torch.tensor([3.0, -4.0])
+    for allowed in (None, 7.0, 5.0):
+        assert clip_(d, allowed) is d and d.tolist() == [3.0, -4.0]
+    assert clip_(d, 2.5) is d and d.tolist() == [1.5, -2.0]
+    assert clip_(torch.zeros(2), 1.0).tolist() == [0.0, 0.0]

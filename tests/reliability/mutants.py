@@ -1,8 +1,9 @@
-"""`python -m reliability.mutants COUNT [SEED [FILE]]`: small faults put into the mathematics one at
-a time, in a copy of the package; which of them its own tests see.
+"""Small faults put into the mathematics one at a time, in a copy of the package; which of them its
+own tests see. `PYTHONPATH=tests python -m reliability.mutants COUNT SEED [GROUP]` names survivors.
 
-A mutant has one comparison, sign, constant or truth value changed, drawn over `FILES` by seed.
-Survivors are printed by file and line; some are equal to the original and cannot be seen.
+A mutant has one operator, number or truth value changed, drawn over the files of a group by seed,
+and is named by the first line of the statement then. Those that cannot be told from the original
+are listed with the reason in `equivalent.toml` and left out.
 """
 
 import ast
@@ -11,38 +12,94 @@ import random
 import shutil
 import subprocess
 import sys
+import tomllib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+from mtlstudy.errors import InputError
+from reliability import Outcome
 
 ROOT = Path(__file__).parents[2]
-FILES = {
-    "nash/newton.py": ["tests/test_nash.py"],
-    "nash/newton_cpu.py": ["tests/test_nash.py", "-k", "Numba"],
-    "nash/coalition.py": ["tests/test_coalition.py"],
-    "gradients.py": ["tests/test_gradients.py"],
-    "study/metrics.py": ["tests/study/test_metrics.py", "tests/study/test_published.py"],
-    "study/statistics.py": ["tests/study/test_statistics.py"],
+GROUPS = {
+    "nash": {
+        "nash/newton.py": "tests/test_nash.py",
+        "nash/newton_cpu.py": "tests/test_nash.py -k Numba",
+        "nash/coalition.py": "tests/test_coalition.py",
+        "nash/reference.py": "tests/test_nash_reference.py",
+        "nash/solution.py": "tests/test_nash.py",
+    },
+    "gradients": {"gradients.py": "tests/test_gradients.py"},
+    "metrics": {"study/metrics.py": "tests/study/test_metrics.py tests/study/test_published.py"},
+    "statistics": {"study/statistics.py": "tests/study/test_statistics.py"},
 }
+"""Every file and the tests that are to see its faults."""
+GOAL = 90
+"""Percent of a group's mutants that are to be seen."""
 SWAPS = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Pow: ast.Mult,
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq,
     ast.NotEq: ast.Eq, ast.And: ast.Or, ast.Or: ast.And, ast.USub: ast.UAdd, ast.BitAnd: ast.BitOr,
     ast.BitOr: ast.BitAnd,
 }  # fmt: skip
+EQUIVALENT = tomllib.loads(Path(__file__).with_name("equivalent.toml").read_text("utf-8"))
+"""File → mutant → why it is no other program."""
+SERVER = """\
+import os, signal, sys
+import hypothesis, numba, pandas, pytest, scipy.stats, torch
+for line in sys.stdin:
+    child = os.fork()
+    if not child:
+        signal.alarm(300)
+        sys.stdout = open(os.devnull, "w")
+        code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", *line.split()])
+        os._exit(code)
+    print(os.waitpid(child, 0)[1], flush=True)
+"""
+"""Runs the tests named on a line in a process of their own and says how it ended; torch and the
+like are imported once for all."""
 
 
-def places(tree):
-    """What can be changed: operators, numbers and truth values in the bodies of functions."""
-    for function in ast.walk(tree):
-        for statement in function.body if isinstance(function, ast.FunctionDef) else ():
-            for node in ast.walk(statement):
-                operator = getattr(node, "op", getattr(node, "ops", [None])[0])
-                number = isinstance(node, ast.Constant) and isinstance(node.value, (int, float))
-                if type(operator) in SWAPS or number:
-                    yield node
+class Mutant(NamedTuple):
+    """file: in the package; name: of the changed statement the first line; code: of the file."""
+
+    file: str
+    name: str
+    code: str
 
 
-def change(node):
+def mutants(file: str) -> list[Mutant]:
+    """All mutants of a file."""
+    text = (ROOT / "mtlstudy" / file).read_text("utf-8")
+    found = []
+    for i in range(len(list(places(ast.parse(text))))):
+        tree = ast.parse(text)
+        node, statement = list(places(tree))[i]
+        change(node)
+        found.append(Mutant(file, ast.unparse(statement).splitlines()[0], ast.unparse(tree)))
+    return found
+
+
+def places(tree: ast.AST) -> Iterator[tuple[Any, ast.stmt]]:
+    """What can be changed: operators, numbers and truth values in the bodies of functions, each
+    with its statement."""
+    inside: dict[ast.AST, ast.stmt] = {}
+    for function in ast.walk(tree):  # from the outside in: the innermost statement is what stays
+        for body in function.body if isinstance(function, ast.FunctionDef) else ():
+            for statement in ast.walk(body):
+                if isinstance(statement, ast.stmt):
+                    inside |= dict.fromkeys(ast.walk(statement), statement)
+    for node, statement in inside.items():
+        operator = getattr(node, "op", getattr(node, "ops", [None])[0])
+        number = isinstance(node, ast.Constant) and isinstance(node.value, (int, float))
+        if type(operator) in SWAPS or number:
+            yield node, statement
+
+
+def change(node: Any) -> None:
     """Put a fault into a node."""
     if isinstance(node, ast.Constant):
         node.value = not node.value if isinstance(node.value, bool) else node.value + 1
@@ -52,52 +109,63 @@ def change(node):
         node.op = SWAPS[type(node.op)]()
 
 
-def seen(folder, tests):
-    """Whether the tests fail on the package in a folder; one that never ends is seen, too."""
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(folder),
-        "NUMBA_CACHE_DIR": str(folder / "numba"),
-    }
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
-    try:
-        run = subprocess.run(command, cwd=folder, env=environment, capture_output=True, timeout=300)
-    except subprocess.TimeoutExpired:
-        return True
-    return run.returncode != 0
-
-
-def main(count, seed=0, only=""):
-    generator, killed = random.Random(seed), 0
-    files = {name: tests for name, tests in FILES.items() if only in name}
-    sizes = {name: len(list(places(parsed(name)))) for name in files}
-    drawn = [(name, i) for name, size in sizes.items() for i in range(size)]
-    drawn = generator.sample(drawn, min(count, len(drawn)))
-    with TemporaryDirectory() as folder:
-        folder = Path(folder)
+@contextmanager
+def bench() -> Iterator[Callable[[str, str, str], bool]]:
+    """A function: whether tests fail on the package with `code` for a file; a test that never ends
+    fails, too."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
         for part in ("mtlstudy", "tests", "book", "pyproject.toml"):
             copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
             copy(ROOT / part, folder / part)
-        for done, (name, i) in enumerate(drawn, start=1):
-            tree = parsed(name)
-            node = list(places(tree))[i]
-            before = ast.unparse(node)
-            change(node)
-            after, file = ast.unparse(node), folder / "mtlstudy" / name
-            file.write_text(ast.unparse(tree), encoding="utf-8")
-            caught = seen(folder, files[name])
-            killed += caught
-            if not caught:
-                print(f"survived: mtlstudy/{name}:{node.lineno}  {before}  →  {after}", flush=True)
-            shutil.copy(ROOT / "mtlstudy" / name, file)
-            print(
-                f"{killed} of {done} seen, {len(drawn)} drawn of {sum(sizes.values())}", flush=True
-            )
+        environment = {**os.environ, "PYTHONPATH": name, "NUMBA_CACHE_DIR": f"{name}/numba"}
+        command = [sys.executable, "-c", SERVER]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(
+            command, cwd=folder, env=environment, stdin=pipe, stdout=pipe, text=True
+        ) as server:
+
+            def fail(file: str, code: str, tests: str) -> bool:
+                path = folder / "mtlstudy" / file
+                path.write_text(code, encoding="utf-8")
+                print(tests, file=server.stdin, flush=True)
+                ended = int(server.stdout.readline())  # type: ignore[union-attr]
+                shutil.copy(ROOT / "mtlstudy" / file, path)
+                return ended != 0
+
+            yield fail
+            server.stdin.close()  # type: ignore[union-attr]
 
 
-def parsed(name):
-    return ast.parse((ROOT / "mtlstudy" / name).read_text(encoding="utf-8"))
+def run(count: int, seed: int, only: str = "") -> Outcome:
+    """`count` mutants, as many of every group; wrong are the groups that miss `GOAL`."""
+    draw, missed, details = random.Random(seed), 0, dict[str, float | str]()
+    groups = {name: files for name, files in GROUPS.items() if only in name}
+    tried = Counter[str]()
+    with bench() as fail:
+        for group, files in groups.items():
+            for file, tests in files.items():
+                if fail(file, (ROOT / "mtlstudy" / file).read_text("utf-8"), tests):
+                    raise InputError(f"{tests}: fails on the package as it is")
+            every = [m for file in files for m in mutants(file)]
+            listed = {(file, name) for file in files for name in EQUIVALENT.get(file, {})}
+            if stale := listed - {(m.file, m.name) for m in every}:
+                raise InputError(f"equivalent.toml: {min(stale)} is no mutant; remove it")
+            known = [m for m in every if m.name in EQUIVALENT.get(m.file, {})]
+            left = [m for m in every if m not in known]
+            for mutant in draw.sample(left, min(count // len(groups), len(left))):
+                caught = fail(mutant.file, mutant.code, files[mutant.file])
+                tried[group] += 1
+                details[group] = int(details.get(group, 0)) + caught
+                if not caught:
+                    print(f"survived: {mutant.file}: {mutant.name}", flush=True)
+            score = 100 * int(details[group]) / tried[group]
+            missed += score < GOAL
+            details |= {f"{group}_tried": tried[group]}
+            details["equivalent"] = int(details.get("equivalent", 0)) + len(known)
+            print(f"{group}: {details[group]} of {tried[group]} seen, of {len(every)}", flush=True)
+    return Outcome(tried.total(), missed, {**details, "goal": GOAL})
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), *map(int, sys.argv[2:3]), *sys.argv[3:4])
+    print(run(int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:4]))

@@ -88,6 +88,28 @@ def test_a_mean_over_tasks_with_an_undefined_metric_is_undefined_and_says_which(
     assert not rate.isna().any()  # a share of the (task, seed) pairs that have a gain
 
 
+def test_a_task_with_an_undefined_metric_has_no_gain_and_no_gap(small: pd.DataFrame) -> None:
+    """The mean is not that of the metrics that are left."""
+    lost = small["metric"].eq("error") & small["task"].eq("a") & small["sharing"].eq("hard")
+    broken = small.assign(value=small["value"].mask(lost))
+    gain = metrics.task_gains(broken).set_index(["method", "task"])["gain"]
+    assert math.isnan(gain["hard+nash", "a"])
+    assert gain["hard+nash", "b"] == pytest.approx(-10)
+    shown = pd.concat([broken, broken[broken["split"] == "validation"].assign(split="train")])
+    gap = metrics.generalisation_gap(shown).set_index("method")["gap"]
+    assert math.isnan(gap["hard+nash"]) and gap["single_task+equal"] == 0
+
+
+def test_rows_are_in_order_whatever_the_order_of_the_runs() -> None:
+    frame = results().metrics
+    shuffled = frame.sample(frac=1, random_state=0)
+    for measure in (metrics.task_gains, metrics.delta_m):
+        found = measure(shuffled)
+        pd.testing.assert_frame_equal(found, measure(frame))
+        keys = [name for name in ("data", "method", "seed", "task") if name in found]
+        assert found[keys].apply(tuple, axis=1).is_monotonic_increasing
+
+
 def test_mean_rank_averages_ties() -> None:
     s = "single_task+equal"
     cells = {(s, 0, "a", "m"): (1, 1.0)} | {
@@ -123,6 +145,8 @@ def test_negative_transfer_needs_more_than_the_tolerance() -> None:
     assert (got.loc[h, "rate"], got.loc[h, "certain"]) == (pytest.approx(200 / 3), 0)
     cells[h, 1, "a", "m"] = (1, 1.0)  # and now it ends there
     assert transfer(cells).loc[h, "certain"] == 0
+    at = {(s, 0, "a", "m"): (1, 100.0), (h, 0, "a", "m"): (1, 98.0)}
+    assert transfer(at).loc[h, "rate"] == 0  # the tolerance itself is no negative transfer
 
 
 def test_generalisation_gap_is_positive_when_train_is_better() -> None:
@@ -166,6 +190,12 @@ def test_bad_frames_are_refused_in_one_line(small: pd.DataFrame, change, message
     with pytest.raises(InputError, match=message) as caught:
         metrics.delta_m(change(small))
     assert "\n" not in str(caught.value)
+
+
+def test_a_run_that_is_there_twice_is_named(small: pd.DataFrame) -> None:
+    last = small[small["split"] == "test"].iloc[[-1]]
+    with pytest.raises(InputError, match=r"hard\+nash on d, seed 0 is there twice"):
+        metrics.rows(pd.concat([small, last]))
 
 
 def test_bad_arguments_are_refused(small: pd.DataFrame) -> None:

@@ -56,6 +56,17 @@ def test_three_seeds_cannot_hold_95_percent() -> None:
     assert (s.interval(range(6)).level, s.interval(range(6)).kind) == (0.95, "signed_rank")
 
 
+def test_a_level_that_is_just_attained_is_held_by_the_range() -> None:
+    ci = s.interval([1.0, 2.0, 4.0], level=0.75)
+    assert (ci.low, ci.high, ci.kind) == (1.0, 4.0, "signed_rank")
+    assert s.attainable_level(0) == s.interval([]).level == 0
+
+
+def test_values_agree_up_to_rounding_of_the_largest_or_of_one() -> None:
+    assert s.agree(np.array([0.0, 1e-12])) and not s.agree(np.array([0.0, 1.5e-12]))
+    assert s.agree(np.array([1e6, 1e6 + 9e-7])) and not s.agree(np.array([1e6, 1e6 + 1.5e-6]))
+
+
 def test_interval_leaves_out_diverged_seeds_and_counts_the_rest() -> None:
     assert s.interval([1.0, math.nan, 2.0, 4.0]) == s.interval([1.0, 2.0, 4.0])
 
@@ -76,6 +87,7 @@ def test_a_rounding_error_does_not_move_the_interval_of_few_seeds() -> None:
 def test_wilcoxon_cannot_go_below_its_floor() -> None:
     for n in (3, 5, 8):
         assert s.wilcoxon(np.arange(1.0, n + 1)) == pytest.approx(s.smallest_p(n))
+    assert s.smallest_p(0) == s.smallest_p(1) == 1.0
     assert s.wilcoxon([0.0, 0.0]) == 1.0
     assert math.isnan(s.wilcoxon([]))
 
@@ -86,6 +98,7 @@ def test_holm_by_hand() -> None:
     assert with_gap[0] == pytest.approx(0.02)
     assert math.isnan(with_gap[1])
     assert s.holm([]).size == 0
+    assert s.holm([0.9, 0.8]).tolist() == [1.0, 1.0]  # probabilities
 
 
 def test_effect_size() -> None:
@@ -93,6 +106,8 @@ def test_effect_size() -> None:
     assert s.effect_size(d) == pytest.approx(2.5 / np.std(d, ddof=1) * (1 - 3 / 11))
     assert math.isnan(s.effect_size([1.0, 1.0, 1.0]))
     assert math.isnan(s.effect_size([1.0, 2.0]))
+    three = [1.0, 2.0, 6.0]
+    assert s.effect_size(three) == pytest.approx(3 / np.std(three, ddof=1) * (1 - 3 / 7))
 
 
 @pytest.mark.parametrize("n", [6, 8, 10, 20])
@@ -121,6 +136,7 @@ def test_friedman_ranks_and_says_when_data_sets_are_few() -> None:
     few = pd.DataFrame(rng.normal(size=(4, 3)) + np.arange(3), columns=list("abc"))
     assert "fewer than 8" in s.friedman(few).warning
     many = pd.DataFrame(rng.normal(size=(12, 4)) + 3 * np.arange(4), columns=list("abcd"))
+    assert s.friedman(many.iloc[:7]).warning and not s.friedman(many.iloc[:8]).warning
     many["e"] = np.nan
     found = s.friedman(many)
     assert found.warning == "" and list(found.mean_ranks.index) == list("abcd")
@@ -131,8 +147,10 @@ def test_friedman_ranks_and_says_when_data_sets_are_few() -> None:
     assert found.critical_difference == pytest.approx(2.569 * np.sqrt(4 * 5 / (6 * 12)), rel=1e-3)
     rank, least = found.mean_ranks, found.critical_difference
     assert rank["a"] - rank["d"] > least > rank["a"] - rank["b"]
-    with pytest.raises(InputError):
-        s.friedman(few.iloc[:1])
+    assert s.friedman(few.iloc[:2]).data_sets == 2
+    for less in (few.iloc[:1], few[["a", "b"]]):
+        with pytest.raises(InputError, match="needed: at least 2 and 3"):
+            s.friedman(less)
 
 
 def test_bad_level_is_refused() -> None:
