@@ -13,6 +13,7 @@ from mtlstudy.nash import coalition, nash_weights
 from mtlstudy.nash.coalition import (
     EXACT,
     agglomerative,
+    best_of,
     best_partition,
     exact,
     split_half_cosines,
@@ -142,6 +143,18 @@ def test_the_exact_partition_is_the_best_of_all(seed, K, rank):
     best = max(sum(values(J @ J.mT, p)) for p in partitions(list(range(K))))
     assert sum(found.values) == pytest.approx(best, abs=1e-7)
     assert sorted(t for c in found.coalitions for t in c) == list(range(K))
+
+
+@given(seeds, st.integers(1, 5), st.integers(1, 8), st.integers(1, 5))
+def test_into_few_coalitions_the_best_partition_is_the_best_of_those(seed, K, rank, most):
+    J = wishes(seed, K, rank)
+    subsets = [c for size in range(1, K + 1) for c in combinations(range(K), size)]
+    value = {c: max(v, -1e4) for c, v in zip(subsets, values(J @ J.mT, subsets), strict=True)}
+    found = best_of(value, most)
+    few = [p for p in partitions(list(range(K))) if len(p) <= most]
+    assert len(found.coalitions) <= most
+    assert found.values == [value[c] for c in found.coalitions]
+    assert sum(found.values) == pytest.approx(max(sum(value[c] for c in p) for p in few), abs=1e-7)
 
 
 @given(seeds, st.integers(1, 9), st.integers(1, 12))

@@ -298,6 +298,67 @@ def test_too_few_iterations_are_told():
     J = normal(0, 8, 9)
     solution = nash_weights(J @ J.T, max_iterations=1)
     assert int(solution.status) == Status.MAX_ITERATIONS and bool(solution.weights.isnan().all())
+    assert int(solution.iterations) == 1 and bool(solution.residual.isnan())
+
+
+@given(seeds, st.integers(2, 40), st.floats(-4, 0), st.floats(0.3, 8))
+def test_newtons_method_takes_few_steps_and_none_where_it_begins_at_the_solution(
+    seed, K, exponent, alpha
+):
+    sign = torch.tensor([1.0, -1.0], dtype=torch.float64).repeat(K)[:K, None]
+    J = sign * normal(seed, 3 * K) + 10**exponent * normal(seed + 1, K, 3 * K)
+    M, w = J @ J.T, uniform(seed + 2, 0.2, 5, K)
+    for power in (None, w):
+        nash_ = nash_weights(M, power)
+        assert nash_.solved and int(nash_.iterations) <= 15
+        assert int(nash_weights(M, power, start=nash_.weights).iterations) <= 2
+    N = normal(seed, K, 2 * K + 3)
+    fair = nash_weights(N @ N.T, w, alpha=alpha)
+    assert fair.solved and int(fair.iterations) <= 20
+    assert int(nash_weights(N @ N.T, w, alpha=alpha, start=fair.weights).iterations) <= 2
+
+
+def test_a_gradient_is_zero_below_the_smallest_normal_number():
+    tiny = torch.finfo(torch.float64).tiny
+    least = nash_weights([[tiny]])
+    assert bool(least.solved) and float(least.weights) == pytest.approx(tiny**-0.5)
+    for below in (tiny / 2, 0.0, -tiny / 2):
+        solution = nash_weights(torch.diag(torch.tensor([1.0, below], dtype=torch.float64)))
+        assert int(solution.status) == Status.ZERO_GRADIENT
+        assert solution.zero.tolist() == [False, True]
+        assert int(solution.iterations) == 0 and bool(solution.residual.isnan())
+    assert int(nash_weights([[-tiny]]).status) == Status.INDEFINITE
+
+
+def test_of_several_reasons_the_worst_is_told():
+    for diagonal, status in (
+        ([math.nan, -1.0, 0.0], Status.NON_FINITE),
+        ([1.0, -1.0, 0.0], Status.INDEFINITE),
+        ([1.0, 1.0, 0.0], Status.ZERO_GRADIENT),
+    ):
+        solution = nash_weights(torch.diag(torch.tensor(diagonal, dtype=torch.float64)))
+        assert int(solution.status) == status and solution.zero.tolist() == [False, False, True]
+
+
+def test_asymmetry_is_rounding_up_to_a_twentieth_of_the_lengths():
+    for length in (1.0, 1e3):
+        scale = torch.tensor([1.0, length], dtype=torch.float64)
+        for skew, status in ((0.05, Status.SOLVED), (0.0501, Status.INDEFINITE)):
+            for M in ([[1.0, skew], [0.0, 1.0]], [[1.0, 0.0], [skew, 1.0]]):
+                M = scale[:, None] * torch.tensor(M, dtype=torch.float64) * scale
+                assert int(nash_weights(M).status) == status
+
+
+def test_powers_and_starts_are_one_of_all_games_or_one_of_each():
+    J = normal(0, 4, 3, 7)
+    M, w = J @ J.mT, uniform(1, 0.2, 5, 4, 3)
+    each = torch.stack([nash_weights(m, p).weights for m, p in zip(M, w, strict=True)])
+    torch.testing.assert_close(nash_weights(M, w, start=each).weights, each)
+    common = torch.stack([nash_weights(m, w[0]).weights for m in M])
+    for power in (w[0], w[:1], w[:1].expand(4, 3)):
+        torch.testing.assert_close(nash_weights(M, power, start=each[:1]).weights, common)
+    with pytest.raises(InputError, match=r"power has shape \(1, 1, 3\); allowed: \(4, 3\)"):
+        nash_weights(M, w[None, :1])
 
 
 def test_input_is_left_as_it_was_and_nothing_is_differentiated():

@@ -52,6 +52,26 @@ def test_the_procedure_is_warm_from_a_solution():
     np.testing.assert_allclose(warm.weights, exact, rtol=1e-5)
 
 
+def test_the_published_procedure_stops_before_it_moves_where_the_equation_nearly_holds():
+    """The published code looks at the iterate before the program's."""
+    M = game(6, 1)
+    M /= np.linalg.norm(M)
+    exact = nash_weights(torch.from_numpy(M)).weights.numpy()
+    near = exact * (1 + 1e-4 / np.linalg.norm(1 / exact))
+    published = ccp(M, start=near, published=True)
+    assert published.iterations == 1 and published.status == "optimal"
+    np.testing.assert_allclose(published.weights, near, rtol=1e-12)
+    far = ccp(M, start=2 * exact, published=True)
+    assert far.iterations > 1
+    np.testing.assert_allclose(far.weights, exact, rtol=1e-3)
+
+
+def test_the_steps_of_both_passes_of_the_conic_program_are_counted():
+    M = game(5, 4, 2.0)
+    total = conic(M).iterations
+    assert 10 < total < 100
+
+
 def test_a_result_depends_on_its_input_alone():
     M, other = game(5, 2, 1.0), game(5, 3, 3.0)
     first = ccp(M)
@@ -80,7 +100,7 @@ def test_a_failing_solver_is_a_status(monkeypatch, solve):
 
     monkeypatch.setattr(cvxpy.Problem, "solve", fail)
     result = solve(game(3))
-    assert result.status == "solver_error"
+    assert result.status == "solver_error" and result.iterations == (solve is ccp)
 
 
 def test_other_errors_are_not_swallowed(monkeypatch):
