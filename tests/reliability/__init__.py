@@ -45,7 +45,7 @@ PARTS: dict[str, Count] = {
     "kills": Count(200, 4),
     "mutations": Count(1000, 44),
     "offline": Count(4, 1),
-    "mutants": Count(160, 0),
+    "mutants": Count(120, 0),
     "coverage": Count(2, 0),
     "bounds": Count(1, 0),
     "suite": Count(10, 0),
