@@ -4,7 +4,7 @@ import json
 import sys
 
 import pytest
-from reliability import PARTS, PROMISES, Outcome, record, run
+from reliability import PARTS, PROMISES, Outcome, bounds, mutants, record, run
 
 from mtlstudy.study import claims, text
 
@@ -39,3 +39,29 @@ def test_every_part_of_the_published_record_has_its_sentence():
     for claim in text.on_reliability():
         assert claim.sentence()
     assert claims.sentences(text.on_reliability())
+
+
+def test_what_is_listed_as_equivalent_is_a_mutant_with_a_reason():
+    tested = {file for files in mutants.GROUPS.values() for file in files}
+    assert set(mutants.EQUIVALENT) <= tested
+    for file, listed in mutants.EQUIVALENT.items():
+        assert set(listed) <= {mutant.name for mutant in mutants.mutants(file)} and all(
+            listed.values()
+        )
+
+
+@pytest.mark.slow
+def test_a_fault_is_seen_and_the_package_as_it_is_is_not_one():
+    file, tests = "study/metrics.py", mutants.GROUPS["metrics"]["study/metrics.py"]
+    text = (mutants.ROOT / "mtlstudy" / file).read_text()
+    with mutants.bench() as fail:
+        for changed, seen in ((text, False), (text.replace("100.0 *", "99.0 *"), True)):
+            assert fail(file, changed, tests) == seen
+
+
+def test_the_oldest_packages_are_those_that_are_just_allowed():
+    ranges = (bounds.ROOT / "pyproject.toml").read_text()
+    held = [line.partition("==") for line in bounds.oldest() if not line.startswith("torch==")]
+    assert len(held) > 30
+    for name, _, lowest in held:
+        assert f'"{name}>={lowest}' in ranges or f'"{name}=={lowest}' in ranges or not lowest

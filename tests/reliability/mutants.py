@@ -64,23 +64,34 @@ like are imported once for all."""
 
 
 class Mutant(NamedTuple):
-    """file: in the package; name: of the changed statement the first line; code: of the file."""
+    """The i-th of a file of the package; name: of the changed statement the first line."""
 
     file: str
+    i: int
     name: str
-    code: str
 
 
 def mutants(file: str) -> list[Mutant]:
     """All mutants of a file."""
-    text = (ROOT / "mtlstudy" / file).read_text("utf-8")
     found = []
-    for i in range(len(list(places(ast.parse(text))))):
-        tree = ast.parse(text)
-        node, statement = list(places(tree))[i]
+    for i, (node, statement) in enumerate(places(parsed(file))):
+        before = {**vars(node)}
         change(node)
-        found.append(Mutant(file, ast.unparse(statement).splitlines()[0], ast.unparse(tree)))
+        found.append(Mutant(file, i, ast.unparse(statement).splitlines()[0]))
+        vars(node).update(before)
     return found
+
+
+def code(mutant: Mutant) -> str:
+    """The whole file with the fault."""
+    tree = parsed(mutant.file)
+    change(list(places(tree))[mutant.i][0])
+    return ast.unparse(tree)
+
+
+def parsed(file: str) -> ast.Module:
+    """A file of the package."""
+    return ast.parse((ROOT / "mtlstudy" / file).read_text("utf-8"))
 
 
 def places(tree: ast.AST) -> Iterator[tuple[Any, ast.stmt]]:
@@ -104,7 +115,7 @@ def change(node: Any) -> None:
     if isinstance(node, ast.Constant):
         node.value = not node.value if isinstance(node.value, bool) else node.value + 1
     elif hasattr(node, "ops"):
-        node.ops[0] = SWAPS[type(node.ops[0])]()
+        node.ops = [SWAPS[type(node.ops[0])](), *node.ops[1:]]
     else:
         node.op = SWAPS[type(node.op)]()
 
@@ -154,7 +165,7 @@ def run(count: int, seed: int, only: str = "") -> Outcome:
             known = [m for m in every if m.name in EQUIVALENT.get(m.file, {})]
             left = [m for m in every if m not in known]
             for mutant in draw.sample(left, min(count // len(groups), len(left))):
-                caught = fail(mutant.file, mutant.code, files[mutant.file])
+                caught = fail(mutant.file, code(mutant), files[mutant.file])
                 tried[group] += 1
                 details[group] = int(details.get(group, 0)) + caught
                 if not caught:
