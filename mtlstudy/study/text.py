@@ -34,8 +34,6 @@ REPORTED = "weightings"
 """The comparison that the paper reports."""
 CONTROL = "nash_equal_norm"
 """Its declared comparison of bargaining with the control, on which conclusions rest."""
-SECTIONS = ("tests", "friedman", "limits", "findings")
-"""Of what is cited of a comparison, all that is not of one data set."""
 SCALE = ("label", "tasks", "train", "steps", "seeds")
 """What a text says of a data set's scale."""
 VERDICTS = {"outside": recheck.OUTSIDE, "within": recheck.WITHIN, "same": recheck.SAME}
@@ -53,10 +51,10 @@ def render(profile: str) -> Path:
     solved = results.computed("solver", at)["solver"]
     judged = results.computed("structure", profile)["structure"]
     compared = comparison.cited(found)
-    tested = structure.claimed(judged)
-    said = claims.cited([*on_paper(compared), *solver.paper(models), *tested, on_recheck(profile)])
-    sets = [described(plan.Cell(data, plan.BASELINE, profile)) for data in sorted_sets(found)]
-    scales = [word("text.scale", **{key: one[key] for key in SCALE}) for one in sets]
+    sets, tested = sorted_sets(found), [*structure.claimed(judged), on_recheck(profile)]
+    said = claims.cited([*on_paper(compared, sets), *solver.paper(models), *tested])
+    shown = [described(plan.Cell(data, plan.BASELINE, profile)) for data in sets]
+    scales = [word("text.scale", **{key: one[key] for key in SCALE}) for one in shown]
     text = {
         "claims": {**said, REPORTED: {"verdict": compared.pop("verdict")}},
         "run": {
@@ -69,7 +67,7 @@ def render(profile: str) -> Path:
             "reliability": claims.sentences(on_reliability()),
         },
         "provenance": results.provenance(found.runs, profile),
-        "set": protocol(profile, sets, sorted_sets(models)),
+        "set": protocol(profile, shown, sorted_sets(models)),
     }
     file = store.build_folder() / "text" / f"{profile}.json"
     written = json.dumps(text, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
@@ -83,15 +81,14 @@ def sorted_sets(found: results.Results) -> list[str]:
     return [data for data in planned if data in set(found.metrics["data"])]
 
 
-def on_paper(compared: Mapping[str, Any]) -> list[Claim]:
+def on_paper(compared: Mapping[str, Any], sets: list[str]) -> list[Claim]:
     """What the paper says of the control and of each data set's best and worst method."""
     tested = compared["tests"].get("all", {}).get(CONTROL, {"outcome": "untested"})["outcome"]
     outcome = {"above": "unclear", "below": "unclear"}.get(tested, tested)
     parts = ("abstract", "consequence", "conclusion")
     said = [Claim(f"paper_{part}", outcome, {}, f"paper.{part}") for part in parts]
-    for data, rows in compared.items():
-        if data in SECTIONS:
-            continue
+    for data in sets:
+        rows = compared[data]
         by_name = {row["method"]: row for row in rows.values() if isinstance(row, dict)}
         figures = {"data": name("data_short", data)}
         ends = {end: by_name.get(rows.get(end)) for end in ("highest", "lowest")}
