@@ -210,12 +210,16 @@ def at_edge(runs: pd.DataFrame) -> int:
 
 
 def limits(results: Results, table: pd.DataFrame) -> dict[str, str]:
-    """What bounds all that can be said: seeds, what the intervals are, smallest p, diverged runs,
-    unsolved games, learning rates at an edge of the candidates. table: that of `aggregate`."""
-    seeds, bargained = int(table["seeds"].max()), table[table["method"].str.contains("nash")]
+    """What bounds all that can be said: seeds of the data set with the fewest, what the intervals
+    are, smallest p, diverged runs, unsolved games, learning rates at an edge of the candidates.
+    table: that of `aggregate`."""
+    of_data = table.groupby("data")["seeds"].max()
+    seeds, bargained = int(of_data.min()), table[table["method"].str.contains("nash")]
     level = min(0.95, statistics.attainable_level(seeds))
+    kinds = {statistics.attainable_level(n) >= 0.95 for n in of_data}
+    interval = "mixed" if len(kinds) > 1 else "signed_rank" if True in kinds else "range"
     return {
-        "interval": word(f"text.interval.{'range' if level < 0.95 else 'signed_rank'}"),
+        "interval": word(f"text.interval.{interval}"),
         "seeds": str(seeds),
         "level": number(100 * level, 0),
         "smallest_p": number(statistics.smallest_p(seeds), 3),
@@ -269,8 +273,9 @@ def tables(results: Results) -> Tables:
     parameters, FLOPs, learning rate, and what else a method costs.
     """
     kind, table, mark = results.comparison, aggregate(results), word("text.undefined")
-    interval, made = limits(results, table)["interval"], []
+    made = []
     for data, own in table.groupby("data"):
+        interval = limits(results, own)["interval"]
         rows = {row["method"]: formatted(row, kind) for row in records(own)}
         for sharing in results.refused.query("data == @data")["sharing"]:
             called = named(kind)(f"{sharing}+equal")

@@ -79,7 +79,7 @@ def test_structures_and_what_they_learned_are_drawn(told: pd.DataFrame) -> None:
     render(delta, learned.mixing(told), learned.mixing(told, "sluice"))
     render(learned.gates(told), learned.relations(told), learned.spectra(told))
     shown = texts(delta)
-    assert shown.count(word("text.undefined")) == 2 and name("sharing", "trace_norm") in shown
+    assert shown.count(word("text.no_value")) == 2 and name("sharing", "trace_norm") in shown
 
 
 def test_nothing_to_draw_is_refused(found: Results, told: pd.DataFrame) -> None:

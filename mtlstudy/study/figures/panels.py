@@ -69,7 +69,7 @@ def nothing(text: str) -> Figure:
 
 def strip(ax: Axes, frame: pd.DataFrame, column: str, names: Mapping[str, str]) -> None:
     """A row a method, under its name: a point a seed, the mean as a bar, the interval as a line; in
-    words how many seeds diverged (NaN), and where a method has none because it is undefined."""
+    words how many seeds diverged (NaN), and where a method has no value: the page says why."""
     by_seed = frame.sort_values("seed")
     for y, method in enumerate(names):
         x = by_seed.loc[by_seed["method"] == method, column].to_numpy()
@@ -80,7 +80,7 @@ def strip(ax: Axes, frame: pd.DataFrame, column: str, names: Mapping[str, str]) 
         ax.plot([ci.mean] * 2, [y - 0.3, y + 0.3], color=DARK, lw=1.4, zorder=4)
         if ci.n < len(x) or not len(x):
             lost = word("text.diverged", lost=len(x) - ci.n, seeds=len(x))
-            text, at = lost if len(x) else word("text.undefined"), np.nanmax(x) if ci.n else 0.0
+            text, at = lost if len(x) else word("text.no_value"), np.nanmax(x) if ci.n else 0.0
             where: dict[str, Any] = {"xytext": (6, 0), "textcoords": "offset points"}
             ax.annotate(text, (at, y), **where, va="center", fontsize=7.5, color=RED)
     ax.set_yticks(range(len(names)), list(names.values()))
