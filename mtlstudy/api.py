@@ -36,9 +36,9 @@ Blocks = Iterable[Tensor] | Mapping[str, Iterable[Tensor]]
 
 
 class Balanced(NamedTuple):
-    """What was done: games, the losses of each; weights (G, K) float64, a row a game, 0 for a loss
-    that is not in it; status (G,) of `mtlstudy.Status`; absent: loss → why it took no part. With a
-    weighting of the losses there is one row; a method without weights has none."""
+    """What was done: games, the losses of each of G; weights (G, K) float64, a row a game, 0 for a
+    loss that is not in it; status (G,) of `mtlstudy.Status`; absent: loss → why it took no part.
+    With a weighting of the losses there is one row; a method without weights has none."""
 
     games: list[list[str]]
     weights: Tensor
@@ -67,7 +67,9 @@ def backward(
     scaler: Any = None,
     **options: Any,
 ) -> Balanced:
-    """Set the gradients of a step whose weighting remembers nothing; see `Balancer.backward`.
+    """Set the gradients of a step whose weighting remembers nothing: K losses of shape () → `.grad`
+    of every parameter that they reach, in its shape. options: the weighting's own; the rest, and
+    what is raised, as for `Balancer.backward`, whose object is made once for all steps.
 
     >>> w = torch.zeros(2, requires_grad=True)
     >>> ms_losses = [(w - torch.tensor([3.0, 0.0])).sum(), (w[1] - 1) * 0.5]
@@ -107,7 +109,8 @@ class Balancer(nn.Module):
             self.weighting_of(tuple(range(len(names))), 1)
 
     def weighting_of(self, losses: tuple[int, ...], blocks: int) -> Weighting:
-        """The weighting of a game, made when the game is first played."""
+        """The weighting of a game among these losses (their numbers) on so many blocks, made when
+        the game is first played."""
         key = "_".join(map(str, losses))
         if key not in self.weightings:
             with torch.random.fork_rng(devices=[]):
@@ -135,16 +138,16 @@ class Balancer(nn.Module):
         retain_graph: bool = False,
         scaler: Any = None,
     ) -> Balanced:
-        """Add to `.grad`: the direction on what two losses or more reach, its own gradient on what
-        one reaches (scaled by its weight where the method does that).
+        """Add to `.grad`: the direction d (P,) on the P numbers that two losses or more reach, its
+        own gradient on what one reaches (scaled by its weight where the method does that).
 
-        losses: a scalar a task, by name or in order; None, without gradient, or (on a CPU) NaN: the
-        task is absent from this step. shared: the parameters that are bargained over, as blocks for
-        weightings a block; all that two losses reach if not given (a model that is compiled hides
-        that). What is reached by several but
-        not in it follows the weighted sum. representation: z (N, d), which all heads read, for a
-        game on its gradients (level = "representation"). scaler: the torch.amp.GradScaler whose
-        `step` follows; the losses are given unscaled, and so is the game.
+        losses: K tensors of one number, by name or in order, or one (K,); None, without gradient,
+        or (on a CPU) NaN: the task is absent from this step. shared: the parameters that are
+        bargained over, as blocks for weightings a block; all that two losses reach if not given (a
+        model that is compiled hides that). What is reached by several but not in it follows the
+        weighted sum. representation: z (N, d), which all heads read, for a game on its gradients
+        (level = "representation"). scaler: the torch.amp.GradScaler whose `step` follows; the
+        losses are given unscaled, and so is the game.
 
         Raises:
             InputError: losses are not scalars or were added up already, names that are not the
@@ -167,8 +170,9 @@ class Balancer(nn.Module):
         return done._replace(absent=absent)
 
     def after_step(self, losses: Losses) -> None:
-        """The losses of the same batch after the optimiser's step, for weightings that ask for them
-        (`famo`); the others take no notice."""
+        """The losses (K of shape ()) of the same batch after the optimiser's step, for weightings
+        that ask for them (`famo`); the others take no notice, and so does it where one is missing.
+        """
         values = [loss.detach() for loss in named(losses, self.names).values() if loss is not None]
         for one in self.weightings.values():
             if one.sees_losses_again and len(values) == len(self.names):
@@ -525,11 +529,12 @@ def share(
     example: Tensor | Mapping[str, Tensor] | None = None,
     **options: Any,
 ) -> nn.Module:
-    """A sharing architecture over your own stages: a module x → {task: output of its head}.
+    """A sharing architecture over your own stages: a module x (N, …) → {task: output of its head}.
 
-    stages: x → h_1 → … → z, each a module of one argument whose output has its features on axis 1
-    of images and on the last axis otherwise; copies begin with the given weights. heads: one a
-    task. example: an input (N, …), or one a task, for a dry run that checks the shapes; families
+    stages: x (N, …) → h_1 → … → z, each a module of one argument whose output has its features on
+    axis 1 of images (N, C, H, W) and on the last axis otherwise, (N, d) or (N, T, d); copies begin
+    with the given weights. heads: one a task, z → (N, …).
+    example: an input (N, …), or one a task, for a dry run that checks the shapes; families
     with gates or mixtures need it for the widths. options: the family's.
 
     Raises:
@@ -590,8 +595,9 @@ def dry_run(
 
 
 def torchjd_weighting(weighting: str = "nash", tasks: int = 2, **options: Any) -> Any:
-    """A weighting of Gramians as one of torchjd's: for its autogram engine as it is, and as an
-    aggregator for autojac: ``GramianWeightedAggregator(torchjd_weighting("nash", 2))``.
+    """A weighting of Gramians as one of torchjd's, M (K, K) → weights (K,) of its dtype: for its
+    autogram engine as it is, and as an aggregator J (K, P) → d (P,) for autojac:
+    ``GramianWeightedAggregator(torchjd_weighting("nash", 2))``. tasks: K.
 
     Raises:
         InputError: an unknown weighting or option, or one that needs more than a Gramian.

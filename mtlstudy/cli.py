@@ -307,7 +307,7 @@ def verify(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="solver, step, train or scale")],
+    name: Annotated[str, typer.Argument(help="solver, step, own, train or scale")],
     profile: Annotated[str, typer.Option(help="quick (minutes) or full (more rounds)")] = "quick",
     device: Device = "auto",
     peer: Annotated[

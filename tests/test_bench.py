@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from mtlstudy import cli
 from mtlstudy.bench import (
     methods,
+    own,
     peers,
     problems,
     record,
@@ -27,8 +28,9 @@ from mtlstudy.bench import (
     train,
 )
 from mtlstudy.errors import InputError
+from mtlstudy.nash.reference import residual
 from mtlstudy.study import benchmarks, plan
-from mtlstudy.study.solver import residual, stress
+from mtlstudy.study.solver import stress
 from mtlstudy.training import store as runs
 from mtlstudy.training.config import RunConfig
 from mtlstudy.training.modes import peak
@@ -241,16 +243,15 @@ def test_measured_rows():
     assert pd.isna(table.loc[0, "cases"])
 
 
-def test_the_parts_of_ones_own_models_have_those_beside_backward(monkeypatch):
-    monkeypatch.setattr(step, "SIZES", {part: (2,) for part in step.OWN})
-    monkeypatch.setattr(step, "BASELINE", dict.fromkeys(step.OWN, "nash_sequential"))
-    monkeypatch.setattr(step, "ROUNDS", {"quick": (2, 1.0)})
-    table, notes = step.run("quick")
-    for part in step.OWN:
-        own = table[table["part"] == part].set_index("method")
-        assert {"equal", "backward_equal", "nash_sequential", "backward"} <= set(own.index)
-        assert set(own.index) <= set(step.BESIDE) and own.loc["nash_sequential", "ratio"] == 1
-        assert own.loc["backward", "failed"] == 0 and own.loc["backward", "residual"] < 1e-9
+def test_ones_own_models_are_timed_by_backward_and_what_stands_beside_it(monkeypatch):
+    monkeypatch.setattr(own, "SIZES", dict.fromkeys(own.SIZES, (2,)))
+    monkeypatch.setattr(own, "ROUNDS", {"quick": (2, 1.0)})
+    table, notes = own.run("quick")
+    for part in own.SIZES:
+        rows = table[table["part"] == part].set_index("method")
+        assert {"equal", "backward_equal", "nash_sequential", "backward"} <= set(rows.index)
+        assert set(rows.index) <= set(own.TIMED) and rows.loc["nash_sequential", "ratio"] == 1
+        assert rows.loc["backward", "failed"] == 0 and rows.loc["backward", "residual"] < 1e-9
     assert not [note for note in notes if note.startswith("backward")]
 
 

@@ -3,12 +3,11 @@ model, batch and optimiser.
 
 Parts "mlp" and "transformer" (see `problems`), K = 2, 4, 8, 11; ms of one step, on a CPU of the
 processor's time, the ratio to `limit`: one forward and K backward passes through the trunk, and
-nothing else. Parts "own_mlp" and "own_cnn": what one writes for one's own small model, K = 2 and
-more, the ratio to `nash_sequential`, which is `Step`. memory_mb: the peak of a step beyond model,
-gradients and optimiser, with what is kept for the next one. After the timed steps each method goes
-on for `CHECKED` more, untimed: residual is the worst of the weights that it used on the Gramian of
-the step (of the representations for nash_representation), failed counts those above `FAILED` and
-silent the failed ones that it did not report.
+nothing else. memory_mb: the peak of a step beyond model, gradients and optimiser, with what is kept
+for the next one. After the timed steps each method goes on for `CHECKED` more, untimed: residual is
+the worst of the weights that it used on the Gramian of the step (of the representations for
+nash_representation), failed counts those above `FAILED` and silent the failed ones that it did not
+report.
 """
 
 import time
@@ -19,18 +18,15 @@ from typing import Any
 import pandas as pd
 
 from mtlstudy.bench import timing
-from mtlstudy.bench.methods import PARTS, THEIRS, Answer, Method, available, exact, made
+from mtlstudy.bench.methods import PARTS, Answer, Method, available, exact, made
 from mtlstudy.bench.peers import Peer
 from mtlstudy.bench.problems import Problem, make
 from mtlstudy.nash.reference import FAILED, residual
 from mtlstudy.study import benchmarks
 from mtlstudy.training.modes import peak
 
-OWN = ("own_mlp", "own_cnn")
-BASELINE = {"mlp": "limit", "transformer": "limit", **dict.fromkeys(OWN, "nash_sequential")}
-SIZES = {"mlp": (2, 4, 8, 11), "transformer": (2, 4, 8, 11), "own_mlp": (2, 14), "own_cnn": (2, 8)}
-BESIDE = ("equal", "backward_equal", "nash_sequential", "backward", *THEIRS)
-"""What is timed on the parts `OWN`, and peers."""
+BASELINE = {"mlp": "limit", "transformer": "limit"}
+SIZES = (2, 4, 8, 11)
 ROUNDS = {"quick": (10, 10.0), "full": (60, 200.0)}
 """Rounds, and seconds that the samples of one model and K may take."""
 CHECKED = 3
@@ -44,11 +40,9 @@ def run(
     methods = available(peers, notes)
     rows: list[dict[str, Any]] = []
     for part in BASELINE:
-        left_out = set(methods) - {*BESIDE, *(p.method for p in peers)} if part in OWN else set()
-        timed = {name: method for name, method in methods.items() if name not in left_out}
-        for K in SIZES[part]:
+        for K in SIZES:
             fresh = partial(make, part, K, device=device)
-            rows += measured(part, fresh, timed, ROUNDS[profile], BASELINE[part], notes)
+            rows += measured(part, fresh, methods, ROUNDS[profile], BASELINE[part], notes)
     return benchmarks.frame(rows), list(dict.fromkeys(notes))
 
 

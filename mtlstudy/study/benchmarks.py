@@ -22,7 +22,7 @@ from mtlstudy.errors import InputError, unknown
 from mtlstudy.study.words import BOOK
 from mtlstudy.training import store
 
-BENCHES = ("solver", "step", "train", "scale")
+BENCHES = ("solver", "step", "own", "train", "scale")
 COLUMNS = (
     *("part", "problem", "method", "K", "parameters", "length", "batch"),
     *("ms", "ms_low", "ms_high", "ratio", "ratio_low", "ratio_high"),

@@ -97,7 +97,7 @@ def methods(frame: pd.DataFrame) -> list[str]:
 
 
 def by_K(frame: pd.DataFrame, model: str, *methods: str, of: str = "ratio") -> "pd.Series[float]":
-    """A column of the benchmark "step" by K: the least of these methods on a model."""
+    """A column of the benchmark "step" or "own" by K: the least of these methods on a model."""
     own = part(frame, model)
     return own[own["method"].isin(methods)].groupby("K")[of].min().dropna()
 
@@ -156,11 +156,6 @@ def stress(frame: pd.DataFrame) -> pd.DataFrame:
         }
         for row in records(own.loc[methods(own)])
     )
-
-
-def own(frame: pd.DataFrame) -> list[str]:
-    """Those of the small models that were measured."""
-    return [model for model in OWN if len(part(frame, model))]
 
 
 def step(frame: pd.DataFrame, model: str) -> pd.DataFrame:
@@ -254,7 +249,7 @@ def judged(frames: Frames) -> list[dict[str, Any]]:
         own = part(frames["step"], model)
         own = own[own["method"].isin(MODES)].sort_values(["K", "ratio"])
         about[model] = own.drop_duplicates("K")
-    about["backward"] = part(frames["step"], *OWN, method="backward")
+    about["backward"] = part(frames["own"], *OWN, method="backward")
     found = []
     for target in TARGETS:
         rows, of, to = records(about[target.key]), target.column, target.to
@@ -391,7 +386,8 @@ def findings(frames: Frames) -> list[Claim]:
         memory = [by_K(step, model, f"nash_{m}", of="memory_mb") for m in ("batched", "sequential")]
         found += listed("performance_memory", {"": memory[0] / memory[1]}, 2, model=name(model))
     pairs = [(model, *pair) for model in OWN for pair in BACKWARD.items()]
-    times = {f"{name(m)}: {name(b)}": by_K(step, m, b) / by_K(step, m, s) for m, b, s in pairs}
+    own = frames["own"]
+    times = {f"{name(m)}: {name(b)}": by_K(own, m, b) / by_K(own, m, s) for m, b, s in pairs}
     return found + listed("performance_backward", times, 2)
 
 
