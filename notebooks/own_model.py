@@ -94,15 +94,14 @@ done, missing, list(balancer.parameters())
 # %% [markdown]
 # ## PyTorch Lightning의 모듈
 #
-# Lightning에서는 수동 최적화(manual optimisation)로 부른다. `training_step`의 몸통은 손으로 쓴 루프와 같다. 다음은 `tests/test_trainers.py`에서 그대로
-# 옮긴 모듈이며, Lightning이 설치된 곳에서는 그 시험이 이 모듈을 `Trainer`로 학습하여 손으로 쓴 루프와 같은 매개변수에 이르는지 확인한다. Hugging Face의
+# Lightning에서는 수동 최적화(manual optimisation)로 부른다. `training_step`의 몸통은 손으로 쓴 루프와 같다. 다음 모듈은 시험에서 그대로
+# 옮긴 것이며, Lightning이 설치된 곳에서는 그 시험이 이 모듈을 `Trainer`로 학습하여 손으로 쓴 루프와 같은 매개변수에 이르는지 확인한다. Hugging Face의
 # `Trainer`에서는 `compute_loss` 안에서 부르며, 같은 파일의 시험이 그 예이다.
 #
 # ```{literalinclude} ../../tests/test_trainers.py
-# :language: python
-# :start-after: "# the module of the chapter"
-# :end-before: "# end of the module"
-# :dedent: 4
+# :pyobject: lightning_module
+# :caption: Lightning의 모듈. `network`와 `losses_of`는 아래 루프의 모형과 손실이다 (`tests/test_trainers.py`)
+# :name: code-own-lightning
 # ```
 #
 # Lightning은 이 책의 환경에 없어도 되므로, 여기서는 같은 몸통을 손으로 쓴 루프로 실행한다. 두 손실의 척도가 크게 다르지만 협상의 방향은 척도에 흔들리지

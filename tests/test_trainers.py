@@ -33,10 +33,9 @@ def by_hand(steps):
     return net.state_dict()
 
 
-def test_lightning_with_manual_optimisation():
-    lightning = pytest.importorskip("lightning", reason="pip install 'mtlstudy[trainers]'")
+def lightning_module(lightning):
+    """`by_hand` as a module with manual optimisation; lightning: the package."""
 
-    # the module of the chapter
     class Module(lightning.LightningModule):
         def __init__(self):
             super().__init__()
@@ -51,8 +50,12 @@ def test_lightning_with_manual_optimisation():
         def configure_optimizers(self):
             return torch.optim.SGD(self.net.parameters(), 0.01)
 
-    # end of the module
-    module = Module()
+    return Module()
+
+
+def test_lightning_with_manual_optimisation():
+    lightning = pytest.importorskip("lightning", reason="pip install 'mtlstudy[trainers]'")
+    module = lightning_module(lightning)
     quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     trainer = lightning.Trainer(
         max_epochs=5, accelerator="cpu", **quiet, enable_model_summary=False
