@@ -80,9 +80,10 @@ tables.Tables(
 )  # fmt: skip
 
 # %% [markdown]
-# 제 모형을 제 학습 루프에서 학습하는 사람은 `ms.backward`를 부른다({doc}`own_model`). 그 값을 작은 모형 둘에서, 같은 모형에 쓴 TorchJD의
-# `mtl_backward`와 autogram, 공개된 Nash-MTL의 클래스와 함께 적는다. 여기의 기준은 이 연구의 학습 루프가 내쉬 가중으로 밟는 단계이다. 그 단계는 몸통과
-# 머리의 경계를 미리 알지만, `ms.backward`는 어느 손실이 어디에 닿는지를 매번 계산 그래프에서 읽는다.
+# 자기 모형을 자기 학습 루프에서 학습하는 사람은 `Balancer.backward`를 부른다({doc}`own_model`). 그 비용을 작은 모형 둘에서, 같은 모형에 쓴 TorchJD의
+# `mtl_backward`와 autogram, 공개된 Nash-MTL의 클래스와 함께 적는다. 기준은 이 연구의 학습 루프가 내쉬 가중으로 밟는 단계이다. 그 단계는 몸통과 머리의
+# 경계를 미리 알지만, `Balancer.backward`는 어느 손실이 어디에 닿는지를 매번 계산 그래프에서 읽는다. 작은 모형에서는 미분이 아닌 일의 몫이 크므로 그 값이
+# 가장 잘 드러난다. CPU에서는 다른 프로세스에 밀린 시간을 빼고 처리기가 쓴 시간을 잰다.
 
 # %%
 tables.Tables(
