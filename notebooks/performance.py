@@ -87,7 +87,7 @@ tables.Tables(
 
 # %%
 tables.Tables(
-    tables.show(performance.step(frames["own"], model), f"{performance.name(model)}의 한 단계: 학습 루프의 내쉬 단계에 대한 시간의 비. 오른쪽 네 열은 K가 가장 클 때의 값", f"tab-performance-{model}")
+    tables.show(performance.step(frames["own"], model), f"{performance.name(model)}의 한 단계: 학습 루프의 내쉬 단계에 대한 시간의 비. 오른쪽 네 열은 K가 가장 클 때의 값", f"tab-performance-{model.replace('_', '-')}")
     for model in performance.OWN
 )  # fmt: skip
 
