@@ -213,6 +213,14 @@ def test_cosines_of_two_halves_lose_the_noise(seed, K):
         assert (C - truth)[off].mean().abs() < (noisy @ noisy.mT - truth)[off].mean().abs()
 
 
+@pytest.mark.parametrize("unit", [1e-6, 1e6])
+def test_cosines_of_two_halves_have_no_unit(unit):
+    D = wishes(0, 4, 9) + wishes(1, 1, 9)
+    other = D + 0.3 * wishes(2, 4, 9)
+    expected = split_half_cosines(D, other)
+    torch.testing.assert_close(split_half_cosines(unit * D, unit * other), expected)
+
+
 def test_a_task_of_mere_noise_stands_alone():
     D = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
     C = split_half_cosines(D, torch.tensor([[1.0, 0.0], [0.0, -1.0], [1.0, 0.0]]))

@@ -340,6 +340,13 @@ def test_of_several_reasons_the_worst_is_told():
         assert int(solution.status) == status and solution.zero.tolist() == [False, False, True]
 
 
+def test_a_line_counts_the_statuses_and_names_the_tasks_without_a_gradient():
+    M = torch.stack([torch.eye(2), torch.zeros(2, 2), torch.eye(2)]).double()
+    assert nash_weights(M).describe() == (
+        "SOLVED 2, ZERO_GRADIENT 1, residual at most 0 (no gradient: task 0, 1)"
+    )
+
+
 def test_asymmetry_is_rounding_up_to_a_twentieth_of_the_lengths():
     for length in (1.0, 1e3):
         scale = torch.tensor([1.0, length], dtype=torch.float64)
