@@ -25,7 +25,7 @@ SIMPLE = ("tfidf", "cosine", "encoder", "both", "word")
 """The baselines that read the text."""
 CELL = ["test", "task", "metric"]
 VALUES = ["data", *CELL, "method", "seed", "value"]
-SANITY = "task metric single majority simple simple_value difference difference_interval"
+SANITY = "task metric single majority simple simple_value difference_ci"
 
 
 def task_name(data: str, test: str, task: str) -> str:
@@ -100,12 +100,12 @@ def sanity(results: Results, baselines: pd.DataFrame) -> pd.DataFrame:
         {
             "task": task_name(results.comparison, row["test"], row["task"]),
             "metric": name("metric", row["metric"]),
-            "single": _shown(row["single"]),
+            "single": number(row["single"].mean, 3),
             "majority": number(row["majority"], 3),
             "simple": called(row["simple"]),
             "simple_value": number(row["value"], 3),
-            "difference": number(100 * ci.mean, sign=True),
-            "difference_interval": bracket(100 * ci.low, 100 * ci.high),
+            "difference_ci": f"{number(100 * ci.mean, sign=True)} "
+            + bracket(100 * ci.low, 100 * ci.high),
         }
         for row in against(results, baselines)
         for ci in [row["difference"]]

@@ -36,7 +36,10 @@ def test_scores_against_baselines() -> None:
     assert table.loc["hate", "simple"] == "tfidf" and table.loc["similarity", "simple"] == "cosine"
     shown = korean.sanity(found, simple).set_index(word("column.task"))
     hate, similarity = (shown.loc[name("task", task)] for task in ("hate", "similarity"))
-    assert hate[word("column.difference")] == "−4.0" and hate[word("column.majority")] == "0.200"
+    assert (
+        hate[word("column.difference_ci")].startswith("−4.0 [")
+        and hate[word("column.majority")] == "0.200"
+    )
     assert similarity[word("column.majority")] == "–", "a constant has no correlation"
     scores = korean.scores(found)
     assert len(scores) == 6 and scores.iloc[0, 2] == "0.610 [0.600, 0.620]"
