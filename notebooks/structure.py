@@ -42,7 +42,7 @@
 profile = "full"
 
 # %%
-from mtlstudy.study import claims, results, structure, tables
+from mtlstudy.study import claims, comparison, results, structure, tables
 from mtlstudy.study.figures import structure as figures
 
 frames = results.computed("structure", profile)
@@ -81,6 +81,24 @@ figures.front(found)
 
 # %%
 structure.tables(found)
+
+# %% [markdown]
+# ## 실제 자료
+#
+# 참 집단을 모르는 자료에서는 구조를 옳게 찾았는지를 말할 수 없고, 하드 공유나 단일 과제보다 나빠지지 않는지만 볼 수 있다. 내쉬 공유의 값은 합성 자료에서와
+# 같으며, 여기서는 Δm이 시험 *지표*의 상대 개선율이다. 다른 공유 구조와의 비교는 {doc}`sharings`에 있다.
+
+# %%
+real = results.load("structures", profile)
+comparison.tables(real)
+
+# %%
+tests = "실제 자료에서 미리 정한 비교: Δm 차이의 짝지은 검정"
+display(
+    tables.show(comparison.differences(real), tests, "tab-structures-tests"),
+    tables.bullets(claims.sentences(comparison.undefined(real))),
+    tables.stamp(results.provenance(real.runs, profile)),
+)
 
 # %% [markdown]
 # ## 검정과 읽는 법

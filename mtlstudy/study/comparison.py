@@ -40,6 +40,9 @@ PARTS = {
         ),
         "cost": "structure parameters reduction flops search lr",
     },
+    "structures": {
+        "result": "structure test_metric delta_m_ci negative_transfer reduction lr seeds diverged",
+    },
 }
 """Comparison → the tables of a data set → their columns."""
 DIGITS = {
@@ -56,7 +59,7 @@ less (−1) related."""
 
 def named(comparison: str) -> Callable[[str], str]:
     """How a comparison calls its methods: by what differs between them."""
-    by = {"weightings": words.label, "sharings": words.family}
+    by = {"weightings": words.label, "sharings": words.family, "structures": words.family}
     return by.get(comparison, partial(name, "method"))
 
 

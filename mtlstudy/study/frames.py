@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 AXES = ("tasks", "stages", "experts")
+OF_A_SEARCH = ("decisions", "search")
+"""What a structure tells of how it was found: the structure experiment has tables of its own."""
 ALONG = {"beta": "stages", "scores": "stages", "gates": "experts", "spread": "experts"}
 """What a family learned → what names its places; the tasks where it does not stand here."""
 
@@ -20,7 +22,7 @@ def cells(learned: dict[str, Any]) -> Iterator[dict[str, Any]]:
     [('fc', '1', 'a', 0.9), ('fc', '1', 'b', 0.1)]
     """
     for kind, value in learned.items():
-        if kind not in AXES:
+        if kind not in (*AXES, *OF_A_SEARCH):
             for path, one in _leaves(value, learned.get(ALONG.get(kind, "tasks"), [])):
                 part = path[0] if len(path) > 2 else ""
                 *_, row, column = ("", *path) if len(path) > 1 else ("", *path, "")

@@ -144,6 +144,15 @@ COMPARISONS: Mapping[str, Comparison] = {
         },
         ("korean_sentences", "multi_fashion", "adult", "tox21", "qm8", "diabetes"),
     ),
+    "structures": Comparison(
+        ("yeast",),
+        (BASELINE, HARD, "nash_share+equal"),
+        {
+            "structure_hard": ("nash_share+equal", HARD),
+            "structure_single": ("nash_share+equal", BASELINE),
+        },
+        ("korean_sentences",),
+    ),
     "korean_sentences": Comparison(("korean_sentences",), KOREAN, KOREAN_DECLARED),
     "korean_tagging": Comparison(("korean_tagging",), KOREAN, KOREAN_DECLARED),
     "solver": Comparison(("multi_mnist", "yeast"), ("hard+nash", "hard+nash_ccp"), {}),

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mtlstudy import InputError, files
-from mtlstudy.registry import entry
+from mtlstudy import InputError, RunConfig, files
+from mtlstudy.registry import entry, names
 from mtlstudy.study import plan, publish, results, rows
 from mtlstudy.training import loop, store, tune
 
@@ -128,6 +128,22 @@ def test_a_profile_that_no_page_trains_shows_what_is_finished_and_names_the_rest
     assert not trained and set(found.left["method"]) == set(more.methods) and found.metrics.empty
     results.load("tiny", methods="hard+equal")  # what is asked for by name is trained
     assert len(trained) == 4
+
+
+@pytest.mark.parametrize("sharing", names("sharing"))
+def test_every_familys_run_has_its_rows(sharing, monkeypatch, tmp_path):
+    monkeypatch.setenv("MTLSTUDY_RUNS", str(tmp_path))
+    options = {"tasks": 4, "train": 80}
+    given = (
+        {"depths": {"task1": 1, "task2": 1, "task3": 2, "task4": 2}}
+        if sharing == "hierarchical"
+        else {}
+    )
+    shape = {"data_options": options, "sharing_options": given, "width": 8, "batch_size": 20}
+    run = loop.fit(RunConfig(data="synthetic", sharing=sharing, steps=20, **shape), False)
+    made = rows.of(run)
+    assert made["runs"][0]["run_id"] == run.path.name and len(made["metrics"]) == 4
+    assert all(np.isfinite(row["value"]) for row in made["learned"])
 
 
 def test_a_diverged_run_stays_in_the_frames(tiny_plan, monkeypatch):
