@@ -121,6 +121,11 @@ def test_the_detectable_difference_is_found_in_four_of_five_experiments(n: int) 
     assert 0.72 < np.mean(found) < 0.85
 
 
+def test_few_pairs_detect_nothing_and_one_says_nothing() -> None:
+    assert s.detectable([1.0, 2.0]) == s.detectable([1.0, 2.0, 4.0]) == math.inf
+    assert math.isnan(s.detectable([1.0])) and math.isnan(s.detectable([]))
+
+
 def test_compare_pairs_by_index_and_drops_unpaired_seeds() -> None:
     scores = pd.DataFrame({"a": [1.0, 2.0, 3.0, np.nan], "b": [0.5, 1.0, 1.5, 9.0]})
     row = s.compare(scores, {"ab": ("a", "b"), "ba": ("b", "a")}).set_index("comparison")
