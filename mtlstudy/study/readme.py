@@ -12,7 +12,7 @@ from mtlstudy.study.format import NONE, bracket, number
 from mtlstudy.study.results import Results
 from mtlstudy.study.tables import records
 
-SHOWN = (plan.BASELINE, "hard+equal", "hard+static", "hard+equal_norm", "hard+nash")
+SHOWN = ("hard+equal", "hard+static", "hard+equal_norm", "hard+nash")
 """The weightings of the README's table; the book has all of them."""
 
 
@@ -64,8 +64,6 @@ def table(found: Results, head: str, methods: tuple[str, ...]) -> list[str]:
 
 def change(row: dict[str, Any]) -> str:
     """Δm with its interval: ``+0.4 [−0.3, +1.2]``."""
-    if row["method"] == plan.BASELINE:
-        return "baseline"
     return f"{number(row['delta_m'], sign=True)} {bracket(row['low'], row['high'])}"
 
 
