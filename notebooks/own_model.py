@@ -179,6 +179,9 @@ print(report._replace(sections=report.sections[:3]))
 #
 # ## 무엇을 주고 무엇을 받는가
 #
+# ```{table} 부르는 것마다 주고 받는 것
+# :name: tab-own-model-calls
+#
 # | 부르는 것 | 주는 것 | 받는 것 |
 # | --- | --- | --- |
 # | `ms.backward(losses, shared, weighting, …)` | 과제마다 스칼라 손실 하나: 이름의 사전, 또는 차례대로 | 모든 매개변수의 `.grad`, 그리고 `games`, `weights`, `status`, `absent` |
@@ -187,6 +190,7 @@ print(report._replace(sections=report.sections[:3]))
 # | `ms.restructure(model, optimiser, step, steps)` | `share`의 모형과 그 최적화기, 몇 번째 단계인가 | 구조가 바뀌었는가 |
 # | `ms.doctor(model, losses_of, batches, …)` | 모형, 손실을 내는 함수, 묶음 다섯 이상 | 표와 권고. `str`이나 `html()`로 본다 |
 # | `ms.nash_weights(M)` | 그램 행렬 $M$, 여럿이면 묶음으로 | $M a = 1/a$의 해와 상태, 잔차 |
+# ```
 #
 # 어느 것이나 잘못 주면 무엇이 틀렸고 무엇이 되는지를 한 줄로 말하며, 그때 `.grad`는 부르기 전 그대로이다. 파라미터의 자세한 뜻은 각 함수의
 # 설명(`help(ms.backward)`)에 있다.

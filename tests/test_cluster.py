@@ -67,7 +67,8 @@ def test_the_workflow_dry_runs_with_the_profile_and_says_what_a_job_needs(device
 def test_the_workflow_has_a_job_for_every_cell_of_the_plan():
     from mtlstudy.study import plan
 
-    shown = snakemake("--dry-run", "--nolock", "--forceall", "--", "study")
+    flags = ["--dry-run", "--nolock", "--forceall", "--config", "profile=quick"]
+    shown = snakemake(*flags, "--", "study")
     assert shown.returncode == 0, shown.stderr
     jobs = set(re.findall(r"_build/cells/quick/([a-z0-9_.]+)", shown.stdout))
     assert {cell.name for cell in plan.cells("quick")} <= jobs
@@ -78,7 +79,8 @@ def test_a_job_runs_in_a_folder_with_a_space_and_other_letters(tmp_path):
     folder.mkdir()
     (copied(folder) / ".venv").symlink_to(sys.prefix)
     python = folder / ".venv" / "bin" / "python"
-    done = snakemake("--cores", "1", "--", TARGET, folder=folder, python=python)
+    flags = ["--cores", "1", "--config", "profile=quick"]
+    done = snakemake(*flags, "--", TARGET, folder=folder, python=python)
     assert done.returncode == 0, done.stdout + done.stderr
     assert trained(folder)
 
@@ -94,7 +96,7 @@ def test_one_cell_through_slurm():
         folder = copied(Path(name))
         status = ["--slurm-status-command", "squeue"]
         wait = ["--slurm-init-seconds-before-status-checks", "5"]
-        flags = [*status, *wait, "--config", "device=cpu"]
+        flags = [*status, *wait, "--config", "device=cpu", "profile=quick"]
         done = snakemake("--profile", str(PROFILE), *flags, "--", TARGET, folder=folder)
         assert done.returncode == 0 and "submitted with SLURM jobid" in done.stderr, done.stderr
         assert trained(folder)
