@@ -32,6 +32,8 @@ from mtlstudy.training import store
 
 REPORTED = "weightings"
 """The comparison that the paper reports."""
+KOREAN = "korean_sentences"
+"""The comparison of hard sharing with single-task models that front page and paper quote."""
 CONTROL = "nash_equal_norm"
 """Its declared comparison of bargaining with the control, on which conclusions rest."""
 SCALE = ("label", "tasks", "train", "steps", "seeds")
@@ -51,7 +53,10 @@ def render(profile: str) -> Path:
     solved = results.computed("solver", at)["solver"]
     judged = results.computed("structure", profile)["structure"]
     compared = comparison.cited(found)
-    sets, tested = sorted_sets(found), [*structure.claimed(judged), on_recheck(profile)]
+    korean = results.load(KOREAN, profile)
+    tested = [*structure.claimed(judged), on_recheck(profile)]
+    tested += comparison.verdicts(korean, comparison.declared(korean))
+    sets = sorted_sets(found)
     said = claims.cited([*on_paper(compared, sets), *solver.paper(models), *tested])
     shown = [described(plan.Cell(data, plan.BASELINE, profile)) for data in sets]
     scales = [word("text.scale", **{key: one[key] for key in SCALE}) for one in shown]

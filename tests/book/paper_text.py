@@ -41,6 +41,7 @@ def claims(outcome: str = "unclear") -> dict[str, Any]:
     test = {"a": "내쉬", "b": "동일 노름", "difference": "+0.1", "p_holm": "0.500", "n": "6"}
     test |= {"interval": "[−0.3, +1.2]", "detectable": "0.9"}
     found = [Claim("verdict", "unclear", test, f"weightings.verdict.all.{n}") for n in DECLARED]
+    found.append(Claim("verdict", "unclear", test, "verdict.korean_sentences.hard_single"))
     judged = ("two_groups.hard", "two_groups.permuted", "two_groups.parameters")
     for name in (*judged, "one_teacher.hard"):
         found.append(Claim("verdict", "unclear", test, f"structure.{name}"))
