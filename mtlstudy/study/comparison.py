@@ -8,7 +8,7 @@ data set's tasks stands in the tables as undefined, with the reason it gives. Th
 are tested here, too; their own tables and claims are in `mtlstudy.study.korean`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from fnmatch import fnmatchcase
 from functools import partial
@@ -173,18 +173,18 @@ def verdicts(results: Results, declared: pd.DataFrame) -> list[Claim]:
     found = []
     for row in records(declared):
         cited = f"verdict.{row['data']}.{row['comparison']}"
-        found.append(Claim("verdict", outcome(row), _tested(results, row), cited))
+        figures = shown(row, named(results.comparison))
+        found.append(Claim("verdict", outcome(row), figures, cited))
     return found
 
 
-def _tested(results: Results, row: dict[str, Any]) -> dict[str, Any]:
-    """A row of `declared` as strings, with the number of pairs."""
-    called = named(results.comparison)
+def shown(row: Mapping[str, Any], called: Callable[[str], str]) -> dict[str, Any]:
+    """A row of `declared` as strings, with the number of pairs. called: the names of methods."""
+    a, b = (called(row[side]) for side in "ab")
     return {
-        "a": called(row["a"]),
-        "b": called(row["b"]),
-        "n": row["n"],
-        **{key: number(row[key], 3) for key in ("p_holm", "smallest_p")},
+        **{"a": a, "b": b, "comparison": f"{a} − {b}"},
+        **{"n": row["n"], "pairs": number(row["n"], 0), "data": name("data_short", row["data"])},
+        **{key: number(row[key], 3) for key in ("p", "p_holm", "smallest_p")},
         "difference": number(row["difference"], sign=True),
         "interval": bracket(row["low"], row["high"]),
         "detectable": number(row["detectable"]),
@@ -194,13 +194,9 @@ def _tested(results: Results, row: dict[str, Any]) -> dict[str, Any]:
 
 def differences(results: Results) -> pd.DataFrame:
     """`declared` as strings under Korean headings; without results, one row that says so."""
-    rows = []
-    for row in [] if results.metrics.empty else records(declared(results)):
-        tested = _tested(results, row)
-        pair = {"comparison": f"{tested['a']} − {tested['b']}", "pairs": tested["n"]}
-        own = {"p": number(row["p"], 3), "data": name("data_short", row["data"])}
-        rows.append({**tested, **pair, **own})
-    return headed(rows, TESTS.split())
+    rows = [] if results.metrics.empty else records(declared(results))
+    called = named(results.comparison)
+    return headed([shown(row, called) for row in rows], TESTS.split())
 
 
 def at_edge(runs: pd.DataFrame) -> int:
@@ -212,6 +208,13 @@ def at_edge(runs: pd.DataFrame) -> int:
     return edges
 
 
+def intervals(seeds: Iterable[int]) -> str:
+    """What the intervals of data sets with so many seeds each are."""
+    whole = {statistics.attainable_level(n) >= 0.95 for n in seeds}
+    kind = "mixed" if len(whole) > 1 else "signed_rank" if True in whole else "range"
+    return word(f"text.interval.{kind}")
+
+
 def limits(results: Results, table: pd.DataFrame) -> dict[str, str]:
     """What bounds all that can be said: seeds of the data set with the fewest, what the intervals
     are, smallest p, diverged runs, unsolved games, learning rates at an edge of the candidates.
@@ -219,10 +222,8 @@ def limits(results: Results, table: pd.DataFrame) -> dict[str, str]:
     of_data = table.groupby("data")["seeds"].max()
     seeds, bargained = int(of_data.min()), table[table["method"].str.contains("nash")]
     level = min(0.95, statistics.attainable_level(seeds))
-    kinds = {statistics.attainable_level(n) >= 0.95 for n in of_data}
-    interval = "mixed" if len(kinds) > 1 else "signed_rank" if True in kinds else "range"
     return {
-        "interval": word(f"text.interval.{interval}"),
+        "interval": intervals(of_data),
         "seeds": str(seeds),
         "level": number(100 * level, 0),
         "smallest_p": number(statistics.smallest_p(seeds), 3),
@@ -278,7 +279,7 @@ def tables(results: Results) -> Tables:
     kind, table, mark = results.comparison, aggregate(results), word("text.undefined")
     made = []
     for data, own in table.groupby("data"):
-        interval = limits(results, own)["interval"]
+        interval = intervals([own["seeds"].max()])
         rows = {row["method"]: formatted(row, kind) for row in records(own)}
         for sharing in results.refused.query("data == @data")["sharing"]:
             called = named(kind)(f"{sharing}+equal")

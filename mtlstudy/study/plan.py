@@ -68,15 +68,10 @@ PROFILES: Mapping[str, Profile] = {
     ),
     "full": Profile({"steps": 2000, "evaluations": 20, "mode": "sequential"}, FULL, live=False),
 }
-HEAVY = Profile(
-    {"steps": 1000, "evaluations": 20, "mode": "sequential"}, FULL._replace(seeds=5), live=False
-)
+SHORTER = PROFILES["full"]._replace(run={**PROFILES["full"].run, "steps": 1000})
+HEAVY = SHORTER._replace(budget=FULL._replace(seeds=5))
 """Of convolutional and token problems."""
-FIXED = Profile(
-    {"steps": 1000, "evaluations": 20, "mode": "sequential"},
-    FULL._replace(dropouts=(0.3, 0.6), rates=(3e-4, 1e-3)),
-    live=False,
-)
+FIXED = SHORTER._replace(budget=FULL._replace(dropouts=(0.3, 0.6), rates=(3e-4, 1e-3)))
 """Of fixed features of many dimensions, which an MLP has learned, and overfits, in fewer steps."""
 SCALES: Mapping[str, Mapping[str, Profile]] = {  # by profile and data set, where it is another one
     "full": {

@@ -17,7 +17,6 @@ import pandas as pd
 
 from mtlstudy import files
 from mtlstudy.errors import InputError
-from mtlstudy.registry import entry
 from mtlstudy.study import plan, results, rows
 from mtlstudy.training import store, tune
 from mtlstudy.training.config import RunConfig
@@ -98,9 +97,8 @@ def drawn(profile: str, commit: str) -> list[RunConfig]:
 
 def is_near(cell: plan.Cell) -> bool:
     """Whether a cell's data are on this machine, and quickly loaded."""
-    kind = entry("data", cell.data)
-    options = kind.Options.parse("data_options", cell.config.data_options)
-    return bool(kind.available() and kind(options).prepared())
+    data = cell.config.data_set()
+    return bool(data.available() and data.prepared())
 
 
 def recheck(profile: str, seconds: float = SECONDS) -> Path:

@@ -7,7 +7,6 @@
   ``attainable_level(n)`` = 1 - 2^(1-n): 75 % for 3 seeds, 93.75 % for 5; 95 % needs 6. Below that
   the range itself is given, with its level.
 - A two-sided Wilcoxon test of n pairs cannot give less than ``smallest_p(n)`` = 2^(1-n): .25 for 3.
-
 - ``detectable`` says which difference such an experiment would have found, so that "unclear" can be
   read: no difference, or too few seeds.
 
@@ -199,11 +198,11 @@ def detectable(differences: Iterable[float]) -> float:
     size = tails[tails <= ALPHA / 2].max()  # what few pairs allow is less
     critical, scale = stats.t.ppf(1 - size, len(d) - 1), np.sqrt(len(d) * 3 / np.pi)
 
-    def missed(effect: float) -> float:
+    def excess(effect: float) -> float:
         power: float = stats.nct.sf(critical, len(d) - 1, effect * scale)
         return power - POWER
 
-    return float(d.std(ddof=1) * optimize.brentq(missed, 0.0, 100.0))
+    return float(d.std(ddof=1) * optimize.brentq(excess, 0.0, 100.0))
 
 
 def compare(scores: pd.DataFrame, pairs: Mapping[str, tuple[str, str]]) -> pd.DataFrame:

@@ -335,8 +335,7 @@ def cosines(run: Run) -> Iterator[dict[str, Any]]:
 
 def truth(c: RunConfig) -> list[int]:
     """The true group of every task."""
-    kind = entry("data", c.data)
-    groups: list[int] = kind(kind.Options.parse("data_options", c.data_options)).groups()
+    groups: list[int] = c.data_set().groups()
     return groups
 
 
@@ -424,38 +423,20 @@ def formatted(row: Mapping[str, Any], by_arm: pd.DataFrame, frame: pd.DataFrame)
     }
 
 
-def pair(row: Mapping[str, Any]) -> dict[str, str]:
+def pair(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row of `tested` as strings."""
-    a, b = (called(row[side]) for side in "ab")
-    return {
-        "data": name("data_short", row["judge"]),
-        "comparison": f"{a} − {b}",
-        "pairs": number(row["n"], 0),
-        "difference": number(row["difference"], sign=True),
-        "interval": bracket(row["low"], row["high"]),
-        "effect": number(row["effect"], 2),
-        "detectable": number(row["detectable"]),
-        **{key: number(row[key], 3) for key in ("p", "p_holm", "smallest_p")},
-    }
+    return comparison.shown({**row, "data": row["judge"]}, called)
 
 
 def judged(frame: pd.DataFrame) -> list[Claim]:
-    """What the declared differences let one say."""
+    """What the declared differences let one say, ``structure.<judge>.<comparison>``."""
     said = []
     for row in records(tested(frame)):
-        shown = {**pair(row), "n": row["n"], "b": called(row["b"])}
-        shown["a"] = f"{name('data_short', row['judge'])}, {called(row['a'])}"
-        said.append(Claim("verdict", comparison.outcome(row), shown))
+        figures = pair(row)
+        figures["a"] = f"{figures['data']}, {figures['a']}"
+        cited = f"structure.{row['judge']}.{row['comparison']}"
+        said.append(Claim("verdict", comparison.outcome(row), figures, cited))
     return said
-
-
-def claimed(frame: pd.DataFrame) -> list[Claim]:
-    """The declared differences as claims that texts cite, ``structure.<judge>.<comparison>``."""
-    tests, said = records(tested(frame)), judged(frame)
-    return [
-        claim._replace(id=f"structure.{row['judge']}.{row['comparison']}")
-        for row, claim in zip(tests, said, strict=True)
-    ]
 
 
 def cited(frame: pd.DataFrame) -> dict[str, Any]:

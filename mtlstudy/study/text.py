@@ -12,7 +12,6 @@ import pandas as pd
 
 from mtlstudy import files
 from mtlstudy.nash.reference import FAILED
-from mtlstudy.registry import entry
 from mtlstudy.study import (
     benchmarks,
     claims,
@@ -29,6 +28,7 @@ from mtlstudy.study.format import number, power
 from mtlstudy.study.solver import SOLVERS
 from mtlstudy.study.words import label, name, word
 from mtlstudy.training import store
+from mtlstudy.training.build import load
 
 REPORTED = "weightings"
 """The comparison that the paper reports."""
@@ -54,7 +54,7 @@ def render(profile: str) -> Path:
     judged = results.computed("structure", profile)["structure"]
     compared = comparison.cited(found)
     korean = results.load(KOREAN, profile)
-    tested = [*structure.claimed(judged), on_recheck(profile)]
+    tested = [*structure.judged(judged), on_recheck(profile)]
     tested += comparison.verdicts(korean, comparison.declared(korean))
     sets = sorted_sets(found)
     said = claims.cited([*on_paper(compared, sets), *solver.paper(models), *tested])
@@ -197,9 +197,8 @@ def described(cell: plan.Cell) -> dict[str, str]:
     numbers = {"tasks": len(c.tasks), "steps": c.steps, "seeds": scale.budget.seeds}
     shown = {key: number(value, 0) for key, value in numbers.items()}
     shown |= {"name": cell.data, "label": name("data_short", cell.data)}
-    kind = entry("data", cell.data)
-    if kind.sources:
+    if c.data_set().sources:
         return shown | {"train": number(c.data_options["train"], 0)}
-    splits = kind(kind.Options.parse("data_options", c.data_options)).load(0)
+    _, splits = load(c)
     sizes = {part: getattr(splits, part).sizes()[""] for part in ("train", "validation", "test")}
     return shown | {part: number(value, 0) for part, value in sizes.items()}

@@ -161,9 +161,13 @@ class RunConfig(Fields):
     @property
     def tasks(self) -> tuple[Task, ...]:
         """The tasks of the configured data set."""
-        data = entry("data", self.data)
-        tasks: tuple[Task, ...] = data(data.Options.parse("data_options", self.data_options)).tasks
+        tasks: tuple[Task, ...] = self.data_set().tasks
         return tasks
+
+    def data_set(self) -> Any:
+        """The configured data set, a `mtlstudy.data.base.Data`; nothing is loaded."""
+        kind = entry("data", self.data)
+        return kind(kind.Options.parse("data_options", self.data_options))
 
     def but(self, **changes: Any) -> "RunConfig":
         """A copy with some fields changed, validated anew."""
