@@ -129,4 +129,5 @@ def test_a_label_from_data_is_no_mathematics():
     figure = plt.figure()
     text = figure.text(0, 0, style.literal("$x$ and $\\frac{1$"))
     figure.canvas.draw()
+    plt.close(figure)  # in whatever order tests run, another one counts those that are open
     assert not cbook.is_math_text(text.get_text())
