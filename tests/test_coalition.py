@@ -222,9 +222,15 @@ def test_cosines_of_two_halves_have_no_unit(unit):
 
 
 def test_a_task_of_mere_noise_stands_alone():
-    D = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
-    C = split_half_cosines(D, torch.tensor([[1.0, 0.0], [0.0, -1.0], [1.0, 0.0]]))
+    D = torch.tensor([[1.0, 0.0], [1.0, 1.0], [1.0, 0.0]])
+    C = split_half_cosines(D, torch.tensor([[1.0, 0.0], [1.0, -1.0], [1.0, 0.0]]))
     assert C[1].tolist() == [0, 1, 0] and best_partition(C).coalitions == [(0, 2), (1,)]
+
+
+@given(seeds, st.integers(2, 9))
+def test_a_cosine_is_never_beyond_one_whatever_the_rounding(seed, K):
+    D = wishes(seed, K, 1) * wishes(seed + 1, 1, 50)
+    assert float(split_half_cosines(D, D).abs().max()) <= 1
 
 
 @pytest.mark.parametrize("form", ["numpy", "list", "float32", "bfloat16", "int64"])

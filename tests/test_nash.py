@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from mtlstudy.errors import InputError
 from mtlstudy.nash import Status, nash_weights
 from mtlstudy.nash import newton as nash
+from mtlstudy.nash import newton_cpu
 from mtlstudy.nash.reference import conic
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=30)
@@ -292,6 +293,40 @@ def test_a_start_however_bad_changes_nothing(far):
     assert int(warm.status) == Status.SOLVED and torch.allclose(
         warm.weights, cold.weights, rtol=1e-9
     )
+
+
+def test_both_programs_go_the_same_way(monkeypatch):
+    J = normal(0, 400, 6, 8) + 3 * normal(1, 400, 1, 8) * uniform(2, -1, 1, 400, 6, 1)
+    M, steps = J @ J.mT, []
+    for compiled in (nash._compiled(), None):
+        monkeypatch.setattr(nash, "_compiled", lambda compiled=compiled: compiled)
+        steps.append(nash_weights(M).iterations.sum())
+    assert abs(steps[0] - steps[1]) <= 4  # rounding decides where λ is about a threshold
+    assert int(nash_weights(torch.eye(3)).iterations) == 1
+
+
+@given(seeds, st.integers(2, 12), st.floats(-3, 1), st.sampled_from([1.0, 0.5, 2.0]))
+def test_a_step_is_never_worse_than_the_one_that_decreases_for_certain(
+    solver, seed, K, spread, beta
+):
+    J = normal(seed, K, 3 * K)
+    C = J @ J.T / J.norm(dim=1) / J.norm(dim=1)[:, None]
+    b = 10 ** (spread * normal(seed + 1, K))
+    v, Cb = torch.ones_like(b), C @ b
+    H = b[:, None] * C * b + torch.diag(beta * b ** (1 - beta))
+    s = torch.linalg.solve(H, b * Cb - b ** (1 - beta))  # −δb / b
+    decrement = (s @ H @ s).sqrt()
+    if solver == "torch":
+        one = (C[None], v[None], b[None], -s[None], decrement[None], beta)
+        t = float(nash._line_search(*one))
+    else:
+        one = (x.numpy() for x in (C, v, b, s))
+        t = newton_cpu.line_search(*one, float(decrement), beta, Cb.numpy())
+
+    def f(t):
+        return float(nash._objective(C[None], v[None], (b * (1 - t * s))[None], beta))
+
+    assert f(t) <= f(1 / (1 + float(decrement))) + 1e-12 * abs(f(0.0))
 
 
 def test_too_few_iterations_are_told():

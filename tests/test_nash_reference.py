@@ -36,6 +36,13 @@ def test_the_conic_program_solves_the_equation(K, spread):
     assert np.abs(a * (M @ a) / w - 1).max() < 1e-4
 
 
+@pytest.mark.parametrize("spread", [4.0, 8.0])
+def test_the_conic_program_is_of_cosines_whatever_the_lengths(spread):
+    M = game(5, 0, spread)
+    a, status, _ = conic(M)
+    assert status == "optimal" and np.abs(a * (M @ a) - 1).max() < 1e-6
+
+
 @pytest.mark.parametrize("published", [False, True])
 def test_the_procedure_solves_easy_games(published):
     cosine = np.array([[1, 0.3, 0.1], [0.3, 1, -0.2], [0.1, -0.2, 1]])

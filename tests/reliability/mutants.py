@@ -106,8 +106,14 @@ def places(tree: ast.AST) -> Iterator[tuple[Any, ast.stmt]]:
     for node, statement in inside.items():
         operator = getattr(node, "op", getattr(node, "ops", [None])[0])
         number = isinstance(node, ast.Constant) and isinstance(node.value, (int, float))
-        if type(operator) in SWAPS or number:
+        if (type(operator) in SWAPS and not dimension(node)) or number:
             yield node, statement
+
+
+def dimension(node: ast.AST) -> bool:
+    """Whether a node is the sign of a whole number: the dimensions −1 and +1 of a matrix are one,
+    so its sign is left, and only the number is changed."""
+    return isinstance(node, ast.UnaryOp) and isinstance(getattr(node.operand, "value", 0.0), int)
 
 
 def change(node: Any) -> None:

@@ -119,6 +119,12 @@ def test_the_detectable_difference_is_found_in_four_of_five_experiments(n: int) 
     assert s.detectable(7 * spread + 3) == pytest.approx(7 * shift)
     found = [s.wilcoxon(x + shift) <= s.ALPHA for x in draw.normal(size=(1500, n))]
     assert 0.72 < np.mean(found) < 0.85
+    tails = s.signed_rank(n).cumsum()
+    critical = stats.t.isf(tails[tails <= s.ALPHA / 2].max(), n - 1)
+    chi2 = stats.chi2.ppf((np.arange(100_000) + 0.5) / 100_000, n - 1)  # t = (z + c) / √(χ² / df)
+    centre = shift * np.sqrt(3 * n / np.pi)
+    power = stats.norm.sf(critical * np.sqrt(chi2 / (n - 1)) - centre).mean()
+    assert power == pytest.approx(s.POWER, abs=1e-4)
 
 
 def test_few_pairs_detect_nothing_and_one_says_nothing() -> None:
