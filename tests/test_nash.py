@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtlstudy.errors import InputError
-from mtlstudy.nash import Status, nash_weights
+from mtlstudy.nash import Status, nash_weights, newton_cpu
 from mtlstudy.nash import newton as nash
-from mtlstudy.nash import newton_cpu
 from mtlstudy.nash.reference import conic
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=30)
@@ -306,9 +305,7 @@ def test_both_programs_go_the_same_way(monkeypatch):
 
 
 @given(seeds, st.integers(2, 12), st.floats(-3, 1), st.sampled_from([1.0, 0.5, 2.0]))
-def test_a_step_is_never_worse_than_the_one_that_decreases_for_certain(
-    solver, seed, K, spread, beta
-):
+def test_a_step_is_never_worse_than_the_safe_one(solver, seed, K, spread, beta):
     J = normal(seed, K, 3 * K)
     C = J @ J.T / J.norm(dim=1) / J.norm(dim=1)[:, None]
     b = 10 ** (spread * normal(seed + 1, K))
