@@ -11,6 +11,7 @@ from mtlstudy.errors import InputError
 from mtlstudy.nash import Status, nash_weights, newton_cpu
 from mtlstudy.nash import newton as nash
 from mtlstudy.nash.reference import conic
+from mtlstudy.nash.solution import promised
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=30)
 settings.load_profile("repeatable")
@@ -294,6 +295,13 @@ def test_a_start_however_bad_changes_nothing(far):
     )
 
 
+@pytest.mark.parametrize(
+    ("condition", "K", "bound"), [(1, 5, 1e-10), (1e9, 5, 1e10 * EPS), (1e9, 40, 4e10 * EPS)]
+)
+def test_what_is_promised_grows_with_the_condition_and_the_tasks(condition, K, bound):
+    assert promised(condition, K) == pytest.approx(bound, rel=1e-12)
+
+
 def test_both_programs_go_the_same_way(monkeypatch):
     J = normal(0, 400, 6, 8) + 3 * normal(1, 400, 1, 8) * uniform(2, -1, 1, 400, 6, 1)
     M, steps = J @ J.mT, []
@@ -492,6 +500,8 @@ def test_the_residual_reached_is_said_and_a_caller_may_ask_for_less():
     loose = nash_weights(M, tolerance=1.0)
     assert torch.equal(loose.weights, solution.weights) and loose.solved.all()
     assert "residual" not in nash_weights(torch.zeros(2, 2)).describe()
+    reached = nash_weights(normal(3, 4, 9) @ normal(3, 4, 9).T)
+    assert reached.within(float(reached.residual)).solved
 
 
 @given(seeds, st.integers(2, 40))
