@@ -157,6 +157,17 @@ def test_into_few_coalitions_the_best_partition_is_the_best_of_those(seed, K, ra
     assert sum(found.values) == pytest.approx(max(sum(value[c] for c in p) for p in few), abs=1e-7)
 
 
+@pytest.mark.parametrize("most", [4, 5])
+def test_up_to_so_many_tasks_the_best_partition_is_exact(monkeypatch, most):
+    """An agglomeration that is not the best: found by the exact search alone."""
+    drawn = (wishes(seed, most, 3) for seed in range(500))
+    M = next(M for J in drawn if exact(M := J @ J.mT) != agglomerative(M))
+    monkeypatch.setattr(coalition, "EXACT", most)
+    assert best_partition(M) == exact(M)
+    monkeypatch.setattr(coalition, "EXACT", most - 1)
+    assert best_partition(M) == agglomerative(M)
+
+
 @given(seeds, st.integers(1, 9), st.integers(1, 12))
 def test_both_ways_agree_or_the_exact_one_is_worth_more(seed, K, rank):
     M = wishes(seed, K, rank)

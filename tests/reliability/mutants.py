@@ -106,14 +106,19 @@ def places(tree: ast.AST) -> Iterator[tuple[Any, ast.stmt]]:
     for node, statement in inside.items():
         operator = getattr(node, "op", getattr(node, "ops", [None])[0])
         number = isinstance(node, ast.Constant) and isinstance(node.value, (int, float))
-        if (type(operator) in SWAPS and not dimension(node)) or number:
+        if (type(operator) in SWAPS or number) and not harmless(node, tree):
             yield node, statement
 
 
-def dimension(node: ast.AST) -> bool:
-    """Whether a node is the sign of a whole number: the dimensions −1 and +1 of a matrix are one,
-    so its sign is left, and only the number is changed."""
-    return isinstance(node, ast.UnaryOp) and isinstance(getattr(node.operand, "value", 0.0), int)
+def harmless(node: ast.AST, tree: ast.AST) -> bool:
+    """Whether a node is one whose change is hardly ever another program: the sign of a whole number
+    (the dimensions −1 and +1 of a matrix are one), or zip's `strict`, which asserts."""
+    if isinstance(node, ast.UnaryOp):
+        return isinstance(getattr(node.operand, "value", 0.0), int)
+    return any(
+        isinstance(one, ast.keyword) and one.arg == "strict" and one.value is node
+        for one in ast.walk(tree)
+    )
 
 
 def change(node: Any) -> None:
