@@ -60,5 +60,6 @@ class MMoE(Sharing):
         """Mean gate of every task (E), and its standard deviation over the examples."""
         gates = gate_values(self.gates, inputs)
         mean = {task: gate.mean(0).tolist() for task, gate in gates.items()}
-        spread = {task: gate.std(0).tolist() for task, gate in gates.items()}
+        ddof = min(len(next(iter(gates.values()))) - 1, 1)  # of one example the spread is 0
+        spread = {task: gate.std(0, correction=ddof).tolist() for task, gate in gates.items()}
         return {"gates": mean, "spread": spread, "experts": self.experts}
