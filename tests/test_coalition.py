@@ -196,6 +196,15 @@ def test_ties_are_decided_alike_always(solve):
     assert len(solve(chain).coalitions) == 2
 
 
+@pytest.mark.parametrize(("gain", "together"), [(0.4e-9, False), (0.6e-9, True), (1e-9, True)])
+@pytest.mark.parametrize("K", [2, 3, 9])
+def test_what_is_worth_a_unit_more_meets_and_what_is_worth_less_does_not(K, gain, together):
+    everybody = tuple(range(K))
+    value = {c: -1.0 for n in range(2, K) for c in combinations(everybody, n)}
+    value |= {(t,): 0.0 for t in everybody} | {everybody: gain}
+    assert (best_of(value).coalitions == [everybody]) == together
+
+
 def test_opposing_tasks_do_not_meet():
     C = torch.tensor([[1.0, -1.0, 0.3], [-1.0, 1.0, -0.3], [0.3, -0.3, 1.0]])
     for solve in (exact, agglomerative):

@@ -95,7 +95,7 @@ class RunConfig(Fields):
         if self.accumulate > self.batch_size:
             limit = f"batch_size = {self.batch_size}"
             raise ValueError(f"accumulate = {self.accumulate}: must be ≤ {limit}")
-        if self.accumulate > 1 and self.weighting_options.get("level") == "representation":
+        if self.accumulate > 1 and self.level == "representation":
             reason = "a game on representations needs the batch in one part; allowed: 1"
             raise ValueError(f"accumulate = {self.accumulate}: {reason}")
         return self
@@ -106,7 +106,7 @@ class RunConfig(Fields):
         for field, allowed in {"processes": 1, "compile": False}.items():
             if getattr(self, field) != allowed:
                 raise ValueError(f"{field} = {getattr(self, field)}: {reason}; allowed: {allowed}")
-        if self.weighting_options.get("level") == "representation":
+        if self.level == "representation":
             raise ValueError(f"level = 'representation': {reason}; allowed: parameters")
         every = self.weighting_options.get("update_every", 1)
         if self.sharing_options.get("signal") == "gradient" and (
@@ -120,7 +120,6 @@ class RunConfig(Fields):
     def _check_sharded(self) -> None:
         """What a model in parts (see `mtlstudy.training.sharded`) does not allow."""
         family, weighting = entry("sharing", self.sharing), entry("weighting", self.weighting)
-        level = self.weighting_options.get("level")
         for wrong, applies, allowed in (
             (f"processes = {self.processes}", self.processes == 1, "2 or more"),
             (f"mode = {self.mode!r}", self.mode in ("batched", "chunked"), "auto, sequential"),
@@ -130,11 +129,17 @@ class RunConfig(Fields):
                 weighting.needs == "jacobian",
                 "weightings of the losses or of Gramians",
             ),
-            ("level = 'representation'", level == "representation", "parameters"),
+            ("level = 'representation'", self.level == "representation", "parameters"),
             (f"sharing = {self.sharing!r}", family.penalised(), "families without a penalty"),
         ):
             if applies:
                 raise ValueError(f"{wrong} with sharded = True: allowed: {allowed}")
+
+    @property
+    def level(self) -> str:
+        """With respect to what the weighting's Gramians are."""
+        fixed: str = entry("weighting", self.weighting).level
+        return self.weighting_options.get("level", fixed)
 
     @property
     def title(self) -> str:

@@ -93,7 +93,8 @@ class Weighting(nn.Module):
         raise NotImplementedError
 
     def aggregate(self, J: Tensor) -> Tensor:
-        """J (K, P) task gradients on the shared parameters → direction d (P,); needs "jacobian"."""
+        """J (K, P) task gradients on the shared parameters → direction d (P,); needs "jacobian".
+        `forward` was told their losses before."""
         raise NotImplementedError
 
     def after_step(self, losses: Tensor) -> None:

@@ -44,6 +44,10 @@ ALIKE = [  # groups that go the same way, and why
         "the mean of the logarithms and its exponential: they differ in length",
     ),
     (
+        {"equal_norm", "ntkmtl_sr"},
+        "the same function of Gramians, one of the parameters' gradients, one of the z's",
+    ),
+    (
         {"imtl_g", "config"},
         "both have the same cosine with every task gradient; they differ in length",
     ),
@@ -211,7 +215,8 @@ def test_permuting_tasks_permutes_weights(name):
     torch.manual_seed(0)
     order, one, other = torch.tensor([2, 0, 1]), make(name), make(name)
     if isinstance(one, JacobianWeighting):
-        kept = torch.allclose(one.aggregate(JACOBIANS[0]), other.aggregate(JACOBIANS[0][order]))
+        directions = shown(one, 0, [0, 1, 2]), shown(other, 0, order)
+        kept = torch.allclose(*directions)
     else:
         weights = one(COURSE[0], gramian(JACOBIANS[0])).weights
         turned = other(COURSE[0][order], gramian(JACOBIANS[0][order])).weights
@@ -234,6 +239,19 @@ def test_weights_are_the_derivative_of_the_objective(name):
         agree = torch.allclose(slope, weights, rtol=1e-2)
         assert agree == (name not in CONSTANT), CONSTANT.get(name)
         entry.after_step(0.9 * losses.detach())
+
+
+def test_without_an_average_dual_balancing_goes_the_way_of_equal_norms():
+    plain, averaged = make("db_mtl", beta=0.0), make("db_mtl", beta=0.9, decay=0.0)
+    for i in range(3):
+        d = shown(plain, i, [0, 1, 2])
+        a = make("equal_norm")(COURSE[i], gramian(JACOBIANS[i])).weights[0]
+        torch.testing.assert_close(d / d.norm(), (a @ JACOBIANS[i]) / (a @ JACOBIANS[i]).norm())
+        mean = shown(averaged, i, [0, 1, 2])
+    G = JACOBIANS[:3] / COURSE[:3, :, None]
+    ema = 0.1 * (0.81 * G[0] + 0.9 * G[1] + G[2])
+    length = ema.norm(dim=1)
+    torch.testing.assert_close(mean, (length.max() / length) @ ema, rtol=1e-6, atol=0)
 
 
 @pytest.mark.parametrize("name", ["nash", "block_nash"])
@@ -259,6 +277,7 @@ def shown(entry, i, tasks):
     """A step on the i-th losses and gradients of some tasks → their weights, or direction."""
     losses, J = COURSE[i][tasks], JACOBIANS[i][tasks]
     if isinstance(entry, JacobianWeighting):
+        entry(losses)
         return entry.aggregate(J)
     return entry(losses, gramian(J) if entry.needs == "gramians" else None).weights[0]
 
@@ -276,6 +295,7 @@ def test_a_task_without_a_label_is_absent_from_the_step(name, absent):
     losses[absent], J[absent] = 0, 0  # as a loss without labels and its gradient are
     entry.attend(here)
     if isinstance(entry, JacobianWeighting):
+        entry(losses)
         found = entry.aggregate(J)
     else:
         weights = entry(losses, gramian(J) if entry.needs == "gramians" else None).weights[0]
