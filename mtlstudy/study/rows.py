@@ -70,6 +70,7 @@ def summary(run: Run, lines: Sequence[Observation]) -> dict[str, Any]:
     options: dict[str, Any] = {"sharing": c.sharing_options, "weighting": c.weighting_options}
     options = {kind: given for kind, given in options.items() if given}
     options |= {} if c.schedule == "constant" else {"schedule": c.schedule}
+    options |= {"only": c.only} if c.only else {}
     return {
         "data": c.data, "sharing": c.sharing, "weighting": c.weighting,
         "seed": c.seed, "role": c.role, "status": run.status, "score": tune.score(run), "lr": c.lr,

@@ -3,12 +3,13 @@
 import json
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import nn
 
 from mtlstudy.data._check import check
+from mtlstudy.data._subset import Subset
 from mtlstudy.data.base import Data, Splits
 from mtlstudy.errors import InputError
 from mtlstudy.models.backbones import Backbone
@@ -53,7 +54,11 @@ def build(config: RunConfig, structure: Mapping[str, Any] | None = None) -> Buil
 def load(config: RunConfig) -> tuple[Data, Splits]:
     """The data set and its splits, on the configured device where they fit into half of its free
     memory; otherwise they stay on the host and batches are moved."""
-    return _load(config.data, json.dumps(config.data_options), config.seed, config.device)
+    data, splits = _load(config.data, json.dumps(config.data_options), config.seed, config.device)
+    if not config.only:
+        return data, splits
+    some = Subset(data, config.only)
+    return cast(Data, some), some.of(splits)
 
 
 @lru_cache(2)  # runs of one data set and seed come one after another, and only read

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import torch
 from pydantic import Field, ValidationError, model_validator
 
+from mtlstudy.data._subset import Subset
 from mtlstudy.errors import InputError, unknown
 from mtlstudy.models.tasks import Task
 from mtlstudy.registry import Fields, entry, one_line
@@ -50,6 +51,8 @@ class RunConfig(Fields):
     accumulate: Annotated[int, Field(ge=1, le=10**6)] = 1
     precision: Literal["float32", "bfloat16"] = "float32"
     compile: bool = False
+    only: list[str] = Field(default_factory=list)
+    """Tasks of the data set that are trained, in its order; all where there are none."""
     data_options: dict[str, Any] = Field(default_factory=dict)
     sharing_options: dict[str, Any] = Field(default_factory=dict)
     weighting_options: dict[str, Any] = Field(default_factory=dict)
@@ -72,6 +75,10 @@ class RunConfig(Fields):
                 options = values.get(f"{kind}_options", {})
                 parsed = entry(kind, values[kind]).Options.parse(f"{kind}_options", options)
                 values[f"{kind}_options"] = parsed.model_dump(mode="json")
+        if isinstance(only := values.get("only"), list | tuple) and "data" in values:
+            whole = cls._whole(values["data"], values["data_options"])
+            some = Subset(whole, list(only)).names
+            values["only"] = [] if len(some) == len(whole.tasks) else some
         return values
 
     @model_validator(mode="after")
@@ -171,8 +178,13 @@ class RunConfig(Fields):
 
     def data_set(self) -> Any:
         """The configured data set, a `mtlstudy.data.base.Data`; nothing is loaded."""
-        kind = entry("data", self.data)
-        return kind(kind.Options.parse("data_options", self.data_options))
+        whole = self._whole(self.data, self.data_options)
+        return Subset(whole, self.only) if self.only else whole
+
+    @staticmethod
+    def _whole(name: str, options: dict[str, Any]) -> Any:
+        kind = entry("data", name)
+        return kind(kind.Options.parse("data_options", options))
 
     def but(self, **changes: Any) -> "RunConfig":
         """A copy with some fields changed, validated anew."""

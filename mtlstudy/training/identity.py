@@ -22,7 +22,7 @@ LOOP = 1
 
 NOT_MEANT = ("device",)
 """Fields that say where a run is made and not which run it is."""
-LATER: Mapping[str, Any] = {"schedule": "constant"}
+LATER: Mapping[str, Any] = {"schedule": "constant", "only": []}
 """Fields younger than published runs, with what those were trained at: it is not written out."""
 
 
