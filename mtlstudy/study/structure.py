@@ -327,7 +327,7 @@ def cosines(run: Run) -> Iterator[dict[str, Any]]:
     with a game."""
     decisions = run.record.get("learned", {}).get("decisions", [])
     found = [decision["cosines"][0] for decision in decisions if decision.get("cosines")]
-    names = [task.name for task in run.config.tasks]
+    names = sorted(task.name for task in run.config.tasks)  # as the model has them
     for s, row in enumerate(found[-1] if found else []):
         for t, value in enumerate(row):
             yield {"seed": run.config.seed, "row": names[s], "column": names[t], "value": value}
