@@ -4,8 +4,8 @@ Everything is measured in one run a predictor and seed, of all tasks that are pa
 of hard sharing, on training data only. A matrix (K, K) has a row a target and a column a partner,
 in the order of the data set.
 
-Of every target its partners are ranked. The K rank correlations are the sample: the unit of
-resampling is the task whose partner is chosen, not the pair. They are not quite independent, since
+Of every target its partners are ranked. The K rank correlations are the sample: its unit is the
+task whose partner is chosen, not the pair. They are not quite independent, since
 each task is a partner of the others, and the intervals are narrower than they should be for that.
 
 Sources: Fifty et al., *Efficiently Identifying Task Groupings for Multi-Task Learning*, NeurIPS
