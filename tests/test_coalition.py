@@ -247,6 +247,14 @@ def test_a_task_of_mere_noise_stands_alone():
     assert C[1].tolist() == [0, 1, 0] and best_partition(C).coalitions == [(0, 2), (1,)]
 
 
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_what_noise_takes_beyond_one_is_one_and_the_other_cosines_stay(sign):
+    X = torch.tensor([[1.0, 2 * sign, 0.5], [2 * sign, 1, 0.5 * sign], [0.5, 0.5 * sign, 1]])
+    C = split_half_cosines(torch.eye(3), X)
+    expected = torch.tensor([[1, sign, 0.5], [sign, 1, 0.5 * sign], [0.5, 0.5 * sign, 1]])
+    torch.testing.assert_close(C, expected.double())
+
+
 @given(seeds, st.integers(2, 9))
 def test_a_cosine_is_never_beyond_one_whatever_the_rounding(seed, K):
     D = wishes(seed, K, 1) * wishes(seed + 1, 1, 50)
