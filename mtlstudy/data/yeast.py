@@ -7,12 +7,16 @@ genes are drawn once, 400 validation genes by seed.
 """
 
 from functools import cache
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from mtlstudy.data.base import Data, Splits, draw, embedded, pick, registry, standardise
 from mtlstudy.models.tasks import Task
+from mtlstudy.registry import Options as NoOptions
+from mtlstudy.registry import added
 
 
 @cache
@@ -34,7 +38,14 @@ class Yeast(Data):
     sha256 = "2969cb4bab877a27adcbe17871fa0b378a1e54b98816cd6106b542ee450a1c09"
     tasks = tuple(Task(f"class{i + 1}", "binary") for i in range(14))
 
+    class Options(NoOptions):
+        """train: training genes, the first of those drawn by seed, so that the fewer are among the
+        more (None: all 1,534). Validation and test genes are the same for any number."""
+
+        train: Annotated[int, Field(ge=10, le=1534)] | None = added(None)
+
     def load(self, seed: int) -> Splits:
         x, y = _table()
-        parts = draw(len(x), 483, 400, seed)
-        return pick(standardise(x, x[parts[0]]), y, self.tasks, parts)
+        drawn, *held = draw(len(x), 483, 400, seed)
+        trained = drawn[: self.options.train]
+        return pick(standardise(x, x[trained]), y, self.tasks, [trained, *held])
