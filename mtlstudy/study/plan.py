@@ -154,7 +154,7 @@ COMPARISONS: Mapping[str, Comparison] = {
 }
 LIKE = {"hard+nash_ccp": "hard+nash"}
 """Method → the one whose tuned values it takes over in place of tuning."""
-COMPUTED = ("solver", "toy", "baselines", "structure", "transfer")
+COMPUTED = ("solver", "toy", "baselines", "structure", "transfer", "overfitting")
 """What is computed beside runs, each a module of the study with `compute(profile)` and VERSION."""
 NOTEBOOKS: Mapping[str, str] = {  # page of the book → the notebook that makes it
     "ten_minutes": "ten_minutes",
@@ -164,6 +164,7 @@ NOTEBOOKS: Mapping[str, str] = {  # page of the book → the notebook that makes
     "sharings": "sharings",
     "structure": "structure",
     "transfer": "transfer",
+    "overfitting": "overfitting",
     "korean_sentences": "korean",
     "korean_tagging": "korean",
     "performance": "performance",

@@ -39,6 +39,7 @@ LOOKS = {  # family, or weighting of hard sharing → colour, marker
     "mmoe": ("#EE7733", ">"),
     "ple": ("#C22F2F", "h"),
     "recon": ("#882255", "d"),
+    "nash_share": ("#AA3377", "H"),
 }
 
 
