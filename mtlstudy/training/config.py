@@ -145,8 +145,8 @@ class RunConfig(Fields):
     @property
     def level(self) -> str:
         """With respect to what the weighting's Gramians are."""
-        fixed: str = entry("weighting", self.weighting).level
-        return self.weighting_options.get("level", fixed)
+        fixed = entry("weighting", self.weighting).level
+        return str(self.weighting_options.get("level", fixed))
 
     @property
     def title(self) -> str:

@@ -34,13 +34,17 @@ class DualBalancing(JacobianWeighting):
         beta: Annotated[float, Field(ge=0, lt=1)] = 0.9
         decay: Annotated[float, Field(ge=0, le=10)] = 0.5
 
+    def __init__(self, tasks: int, blocks: int, options: "DualBalancing.Options") -> None:
+        super().__init__(tasks, blocks, options)
+        self.beta, self.decay = options.beta, options.decay
+
     def forward(self, losses: Tensor, gramians: Tensor | None = None) -> Weights:
         self.losses = losses.clamp_min(torch.finfo(torch.float32).tiny)
         self.step += 1
         return super().forward(losses)
 
     def aggregate(self, J: Tensor) -> Tensor:
-        beta = self.options.beta / self.step**self.options.decay
+        beta = self.beta / self.step**self.decay
         if self.mean is None or self.mean.shape != J.shape:  # or of a structure that is no more
             self.mean = torch.zeros_like(J)
         new = self.mean + (1 - beta) * (J / self.losses[:, None].to(J) - self.mean)
