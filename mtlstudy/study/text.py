@@ -68,6 +68,7 @@ def render(profile: str) -> Path:
             "solver": solver.cited(solved, models),
             "toy": toy.cited(results.computed("toy", plan.at("toy", profile))["toy"]),
             "structure": structure.cited(judged),
+            "records": records_of(profile),
             "portable": claims.sentences(on_portable(profile)),
             "reliability": claims.sentences(on_reliability()),
         },
@@ -78,6 +79,16 @@ def render(profile: str) -> Path:
     written = json.dumps(text, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
     files.publish(file.parent, {file.name: written})
     return file
+
+
+def records_of(profile: str) -> dict[str, str]:
+    """How many runs are published, of what, and how they ended."""
+    runs = results.published(profile)["runs"]
+    counts = {role: int((runs["role"] == role).sum()) for role in ("tune", "final")}
+    counts |= {"diverged": int((runs["status"] == "diverged").sum())}
+    counts |= {"cells": len(runs[["data", "sharing", "weighting"]].drop_duplicates())}
+    counts |= {key: int(runs[key].sum()) for key in ("steps", "games", "unsolved")}
+    return {key: number(value, 0) for key, value in counts.items()}
 
 
 def sorted_sets(found: results.Results) -> list[str]:
