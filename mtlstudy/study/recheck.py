@@ -52,6 +52,8 @@ def verdict(run: Run, profile: str) -> dict[str, Any]:
     old = seeds.T[run.path.name].reindex(new.index)
     if row["digest"] == run.digest and np.allclose(new, old, rtol=1e-8, atol=0, equal_nan=True):
         return {**result, "verdict": SAME, "largest": 0.0}
+    if (new.isna() != old.isna()).any():  # defined on one side alone
+        return {**result, "verdict": OUTSIDE, "largest": None}
     spread, off = (seeds.max() - seeds.min()).fillna(0.0)["test"], (new - old).abs()["test"]
     ratios = (off / spread)[np.isfinite(off) & (off > 0)]
     largest = float(ratios.max()) if len(ratios) else 0.0

@@ -90,6 +90,8 @@ def test_the_verdict_is_by_the_spread_of_the_seeds(runs):
     assert near["verdict"] == recheck.WITHIN and near["largest"] == pytest.approx(0.9, rel=1e-4)
     far = recheck.verdict(otherwise(run, 1.1 * spread.min()), "quick")
     assert far["verdict"] == recheck.OUTSIDE and far["largest"] == pytest.approx(1.1, rel=1e-4)
+    undefined = recheck.verdict(otherwise(run, float("nan")), "quick")
+    assert (undefined["verdict"], undefined["largest"]) == (recheck.OUTSIDE, None)
     lost = replace(run, record={**run.record, "status": "diverged"})
     lost.record.pop("results")
     assert recheck.verdict(lost, "quick")["verdict"] == recheck.OUTSIDE
