@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mtlstudy import InputError, RunConfig, fit
-from mtlstudy.data._check import check
+from mtlstudy.data._check import check, taken
 from mtlstudy.data.base import Split, Splits
 from mtlstudy.models.tasks import Task
 from mtlstudy.registry import entry, names
@@ -82,6 +82,31 @@ REGRESSION = torch.tensor([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
 def test_what_is_wrong_is_named_by_split_task_row_and_value(part, changes, message):
     with pytest.raises(InputError, match=message):
         check(Own, changed(part, **changes))
+
+
+@pytest.mark.parametrize("width", [torch.float64, torch.bfloat16])
+def test_harmless_widths_are_taken(width):
+    x = torch.linspace(0, 1, 2 * N).reshape(N, 2).to(width)
+    whole = {"b": [0, 1, 1, 1, 0, 1], "c": [0, 1, 2, 1, 1, 0], "p": [3, 1, 2, 3, 1, 2]}
+    labels = {name: torch.tensor(y).short() for name, y in whole.items()}
+    made = taken(TASKS, split(x=x, r=REGRESSION.to(width), **labels))
+    check(Own, Splits(made, made, made))
+    assert {y.dtype for y in made.targets.values()} == {torch.float32, torch.int64}
+    assert torch.equal(made.inputs, x.float()) and made.targets["b"].tolist() == [0, 1, 1, 1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"c": torch.tensor([0, 1, 2, 1, 1, 0.0])}, "c are torch.float32; allowed: torch.int64"),
+        ({"r": REGRESSION.to(torch.complex64)}, "r are torch.complex64"),
+        ({"r": REGRESSION.double() * 1e300}, "r hold inf at row"),
+    ],
+)
+def test_what_would_lose_its_meaning_is_not_taken(changes, message):
+    made = taken(TASKS, split(**changes))
+    with pytest.raises(InputError, match=message):
+        check(Own, Splits(made, made, made))
 
 
 def test_two_tasks_of_one_name_are_refused():

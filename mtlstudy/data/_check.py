@@ -2,11 +2,12 @@
 not as the tasks say is refused before any work, by split, task, row and value."""
 
 import re
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
 
-from mtlstudy.data.base import Data, Splits
+from mtlstudy.data.base import Data, Split, Splits
 from mtlstudy.errors import InputError, shown
 from mtlstudy.models.tasks import Task
 
@@ -49,6 +50,29 @@ def check(data: Data, splits: Splits) -> None:
                 fault = nothing_to_learn(task, split.targets[task.name], part)
             if fault:
                 raise InputError(f"{where}: targets of {task.name} {fault}")
+
+
+def taken(tasks: Iterable[Task], split: Split) -> Split:
+    """A split in the types that are trained on, where that loses no label: real inputs of another
+    width, whole labels of classes of another width, and whole or real ones of values. What is of
+    another kind stays as it is, for `check` to name."""
+
+    def is_real(x: Tensor) -> bool:
+        return x.is_floating_point() or x.is_complex()
+
+    def taken_input(x: Tensor) -> Tensor:
+        other = is_real(x) and x.dtype != torch.float16 and not x.is_complex()
+        return x.float() if other else x
+
+    def taken_target(y: Tensor, kind: str) -> Tensor:
+        if kind in ("binary", "regression"):
+            return y if y.is_complex() else y.float()
+        return y.long() if kind == "multiclass" and not is_real(y) else y
+
+    kinds = {task.name: task.kind for task in tasks}
+    inputs = {pool: taken_input(x) for pool, x in split.pools().items()}
+    targets = {name: taken_target(y, kinds.get(name, "")) for name, y in split.targets.items()}
+    return Split(inputs.get("", inputs), targets)
 
 
 def wrong_input(x: Tensor) -> str:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import nn
 
-from mtlstudy.data._check import check
+from mtlstudy.data._check import check, taken
 from mtlstudy.data._subset import Subset
 from mtlstudy.data.base import Data, Splits
 from mtlstudy.errors import InputError
@@ -65,7 +65,8 @@ def load(config: RunConfig) -> tuple[Data, Splits]:
 def _load(name: str, options: str, seed: int, where: str) -> tuple[Data, Splits]:
     kind = entry("data", name)
     data: Data = kind(kind.Options.parse("data_options", json.loads(options)))
-    splits, device = data.load(seed), torch.device(where)
+    loaded, device = data.load(seed), torch.device(where)
+    splits = Splits(*(taken(data.tasks, split) for split in vars(loaded).values()))
     check(data, splits)
     parts = (splits.train, splits.validation, splits.test)
     size = sum(split.bytes() for split in parts)

@@ -20,6 +20,7 @@ from torch.utils.benchmark import Timer
 from tqdm import tqdm
 
 from mtlstudy import files
+from mtlstudy.data._check import taken
 from mtlstudy.data.base import Split
 from mtlstudy.nash import Status
 from mtlstudy.training import identity, modes, store
@@ -200,7 +201,8 @@ class Training:
             log.warning(said, self.config.title, ", ".join(lost))
         tests: dict[str, Split] = {}
         if final:
-            tests = {"test": self.splits.test, **data.further(self.config.seed)}
+            further = data.further(self.config.seed).items()
+            tests = {"test": self.splits.test} | {n: taken(data.tasks, s) for n, s in further}
             record["confusion"] = self.selection.confusions(self.splits.test, data.classes())
         record["results"] = self.selection.results(tests)
         record["status"] = "done"
