@@ -16,12 +16,14 @@ from mtlstudy.study import (
     benchmarks,
     claims,
     comparison,
+    overfitting,
     plan,
     recheck,
     results,
     solver,
     structure,
     toy,
+    transfer,
 )
 from mtlstudy.study.claims import Claim
 from mtlstudy.study.format import number, power
@@ -52,6 +54,7 @@ def render(profile: str) -> Path:
     found, models = results.load(REPORTED, profile), results.load("solver", at)
     solved = results.computed("solver", at)["solver"]
     judged = results.computed("structure", profile)["structure"]
+    fewer = results.computed("overfitting", profile)["overfitting"]
     compared = comparison.cited(found)
     korean = results.load(KOREAN, profile)
     tested = [*structure.judged(judged), on_recheck(profile)]
@@ -68,6 +71,8 @@ def render(profile: str) -> Path:
             "solver": solver.cited(solved, models),
             "toy": toy.cited(results.computed("toy", plan.at("toy", profile))["toy"]),
             "structure": structure.cited(judged),
+            "transfer": claims.sentences(transfer.found(results.computed("transfer", profile))),
+            "overfitting": claims.sentences(overfitting.judged(fewer)),
             "records": records_of(profile),
             "portable": claims.sentences(on_portable(profile)),
             "reliability": claims.sentences(on_reliability()),
