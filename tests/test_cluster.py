@@ -4,9 +4,11 @@ and runs in any folder, and through SLURM where there is one."""
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -19,14 +21,13 @@ TARGET = f"_build/cells/quick/{CELL}"
 pytestmark = pytest.mark.book
 
 
-def snakemake(*arguments, folder=ROOT, python=sys.executable):
+def snakemake(*arguments, folder=ROOT, python=sys.executable, run=subprocess.run, **how):
     environment = {**os.environ, "PYTHONPATH": str(folder)}
     for name in ("MTLSTUDY_RUNS", "MTLSTUDY_BUILD"):
         environment.pop(name, None)  # the workflow's own folders
     command = [str(python), "-m", "snakemake", *arguments]
-    return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=500
-    )
+    how = how or {"capture_output": True, "text": True, "timeout": 500}
+    return run(command, cwd=folder, env=environment, **how)
 
 
 def copied(folder):
@@ -83,6 +84,25 @@ def test_a_job_runs_in_a_folder_with_a_space_and_other_letters(tmp_path):
     done = snakemake(*flags, "--", TARGET, folder=folder, python=python)
     assert done.returncode == 0, done.stdout + done.stderr
     assert trained(folder)
+
+
+def test_a_killed_workflow_goes_on_and_leaves_nothing_half_written(tmp_path):
+    folder, flags = copied(tmp_path), ["--cores", "1", "--config", "profile=quick"]
+    flags += ["--nolock", "--rerun-incomplete", "--", TARGET]  # as make has it
+    with (tmp_path / "log").open("w") as log:
+        how = {"stdout": log, "stderr": log, "start_new_session": True}
+        killed = snakemake(*flags, folder=folder, run=subprocess.Popen, **how)
+    until = time.monotonic() + 300
+    while time.monotonic() < until and len(list(folder.glob("runs/*/DONE"))) < 2:
+        time.sleep(0.05)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait()
+    assert 2 <= len(list(folder.glob("runs/*/DONE"))) < 6 and not (folder / TARGET).exists()
+    sealed = {path: path.stat().st_mtime_ns for path in folder.glob("runs/*/DONE")}
+    done = snakemake(*flags, folder=folder)
+    assert done.returncode == 0 and trained(folder), done.stdout + done.stderr
+    assert all(path.stat().st_mtime_ns == before for path, before in sealed.items())
+    assert not list(folder.rglob("*.part"))
 
 
 def test_one_cell_through_slurm():
