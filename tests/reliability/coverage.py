@@ -1,5 +1,5 @@
-"""The lines of the package, without its benchmarks, that the tests run: all but those of the book,
-and on real data where `MTLSTUDY_DATA` has it.
+"""The lines of the package, without its benchmarks, that the tests run: on real data where
+`MTLSTUDY_DATA` has it, and on the book where it is built.
 
 Numba's compiled functions are run as Python once more, as nothing traces compiled code.
 """
@@ -20,7 +20,7 @@ GOAL = 95
 SETTINGS = """\
 [run]
 source = mtlstudy
-omit = mtlstudy/bench/*
+omit = */mtlstudy/bench/*
 parallel = true
 patch = subprocess
 data_file = {folder}/data
@@ -29,7 +29,7 @@ exclude_also =
     if TYPE_CHECKING:
 """
 RUNS = (
-    ({}, ["-m", "not book", "tests", "mtlstudy"]),
+    ({}, ["tests", "mtlstudy"]),
     ({"NUMBA_DISABLE_JIT": "1"}, ["tests/test_nash.py", "-k", "Numba"]),
 )
 """Settings of the environment, and the tests under them."""
