@@ -27,7 +27,7 @@ def run(count: int, seed: int) -> Outcome:
 
 def tested(python: str) -> tuple[int, set[str]]:
     """How many of the quick tests passed, and which did not."""
-    command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *QUICK]
+    command = [python, "-m", "pytest", "-p", "no:cacheprovider", *QUICK]
     environment = {key: value for key, value in os.environ.items() if key != "MTLSTUDY_DATA"}
     ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     passed = re.search(r"(\d+) passed", ended.stdout)
