@@ -33,7 +33,7 @@ from mtlstudy.training.config import RunConfig
 from mtlstudy.training.store import Run
 from mtlstudy.training.tune import Budget
 
-VERSION = 2
+VERSION = 3
 TABLES = ("structure", "coalitions", "cosines")
 SHOWN = "arm delta_m_ci gap_closed ari coalitions size cost selected"
 TRUTH = "truth"
@@ -119,6 +119,8 @@ CORE = (
     "permuted",
 )
 AFTER = tuple(name for name, arm in ARMS.items() if arm.after)
+OTHERS = ("cosine_bipartition", "tag", "branched", "son_goku")
+"""Published ways to find a structure: within the run, or by a search before it."""
 PROFILES: Mapping[str, Profile] = {
     "quick": Profile(
         dict.fromkeys(
@@ -131,7 +133,7 @@ PROFILES: Mapping[str, Profile] = {
     ),
     "full": Profile(
         {
-            "two_groups": (*CORE, *AFTER),
+            "two_groups": (*CORE, *OTHERS, *AFTER),
             "one_teacher": (*CORE, *AFTER),
         },
         RUN,
