@@ -475,4 +475,8 @@ def found(frame: pd.DataFrame) -> list[Claim]:
         figures |= {"gap": number(gap), "ari": number(own["ari"], 2)}
         figures["share"] = number(own["share"], 2)
         said.append(Claim("structure", "no_gap" if np.isnan(own["gap_closed"]) else "gap", figures))
+        if others := [arm for arm in OTHERS if arm in by_arm.index]:
+            rows = (f"{called(a)} {number(by_arm.loc[a, 'delta_m'], sign=True)}" for a in others)
+            figures["others"] = ", ".join(rows)
+            said.append(Claim("structure_others", "listed", figures))
     return said or [Claim("structure", "untested", {})]

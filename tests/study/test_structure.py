@@ -106,6 +106,10 @@ def test_tables_and_verdicts_have_a_row_an_arm_and_a_declared_difference(
     arms, tests = (table.frame for table in structure.tables(frame).tables)
     assert len(arms) == 5 and len(tests) == len(structure.judged(frame)) == 4
     assert claims.sentences([*structure.found(frame), *structure.judged(frame)])
+    other = frame[frame["arm"] == "permuted"].assign(arm="tag", delta_m=0.0)
+    said = structure.found(pd.concat([frame, other], ignore_index=True))
+    assert [claim.kind for claim in said].count("structure_others") == frame["judge"].nunique()
+    assert structure.called("tag") in claims.sentences(said)[1]
     render(figures.delta_m(frame), figures.front(frame))
 
 
