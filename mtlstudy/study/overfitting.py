@@ -8,13 +8,11 @@ the single-task run of the same seed, size and regularisation.
 """
 
 from collections.abc import Iterator, Mapping
-from io import StringIO
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from mtlstudy import files
 from mtlstudy.registry import entry
 from mtlstudy.study import comparison, plan, results, rows, statistics
 from mtlstudy.study.claims import Claim
@@ -99,10 +97,8 @@ def compute(profile: str, jobs: int = 1) -> dict[str, pd.DataFrame]:
 
 def published(profile: str) -> pd.DataFrame:
     """What is published of runs, with the columns `MEASURED`."""
-    text = files.result(results.PUBLISHED / profile / "overfitting.csv")
-    if text is None:
-        return pd.DataFrame(columns=MEASURED)
-    return pd.read_csv(StringIO(text), dtype={"run_id": str})[MEASURED]
+    there = results.published_tables(TABLES, profile)
+    return there["overfitting"][MEASURED] if there else pd.DataFrame(columns=MEASURED)
 
 
 def measured(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

@@ -344,6 +344,16 @@ def computed(name: str, profile: str) -> dict[str, pd.DataFrame]:
     return {table: pd.read_csv(StringIO(text)) for table, text in texts.items()}
 
 
+def published_tables(tables: Iterable[str], profile: str) -> dict[str, pd.DataFrame]:
+    """Tables of what is computed, as they are published, whatever the VERSION; {} where one is
+    missing."""
+    texts = {table: files.result(PUBLISHED / profile / f"{table}.csv") for table in tables}
+    whole = {table: text for table, text in texts.items() if text is not None}
+    if len(whole) < len(texts):
+        return {}
+    return {t: pd.read_csv(StringIO(text), dtype={"run_id": str}) for t, text in whole.items()}
+
+
 def origin(name: str, profile: str) -> dict[str, Any]:
     """Under what the tables of `computed` were made, for `tables.stamp`; they have no seeds."""
     return {"profile": profile, "seeds": "–", **_computed(name, profile)[1]["provenance"]}

@@ -13,13 +13,11 @@ plain exact sharing: one forward pass a step and a backward pass a task.
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from functools import cache
-from io import StringIO
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from mtlstudy import files
 from mtlstudy.models.sharing._dynamic import trunk_passes
 from mtlstudy.registry import entry
 from mtlstudy.study import claims, comparison, results, statistics
@@ -231,11 +229,7 @@ def nearest_width(c: RunConfig, parameters: int) -> int:
 
 def published(profile: str) -> dict[str, pd.DataFrame]:
     """The published frames; {} where there are none, or older ones."""
-    texts = {t: files.result(results.PUBLISHED / profile / f"{t}.csv") for t in TABLES}
-    whole = {t: text for t, text in texts.items() if text is not None}
-    if len(whole) < len(texts):
-        return {}
-    return {t: pd.read_csv(StringIO(text), dtype={"run_id": str}) for t, text in whole.items()}
+    return results.published_tables(TABLES, profile)
 
 
 def rows_of(frame: pd.DataFrame, judge: str, arm: str) -> pd.DataFrame:

@@ -75,7 +75,7 @@ class RunConfig(Fields):
                 options = values.get(f"{kind}_options", {})
                 parsed = entry(kind, values[kind]).Options.parse(f"{kind}_options", options)
                 values[f"{kind}_options"] = parsed.model_dump(mode="json")
-        if isinstance(only := values.get("only"), list | tuple) and "data" in values:
+        if isinstance(only := values.get("only"), list | tuple) and only and "data" in values:
             whole = cls._whole(values["data"], values["data_options"])
             some = Subset(whole, list(only)).names
             values["only"] = [] if len(some) == len(whole.tasks) else some

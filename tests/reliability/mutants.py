@@ -96,29 +96,23 @@ def parsed(file: str) -> ast.Module:
 
 def places(tree: ast.AST) -> Iterator[tuple[Any, ast.stmt]]:
     """What can be changed: operators, numbers and truth values in the bodies of functions, each
-    with its statement."""
+    with its statement. What is hardly ever another program stays: the sign of a whole number (the
+    dimensions −1 and +1 of a matrix are one), and zip's `strict`, which asserts."""
     inside: dict[ast.AST, ast.stmt] = {}
     for function in ast.walk(tree):  # from the outside in: the innermost statement is what stays
         for body in function.body if isinstance(function, ast.FunctionDef) else ():
             for statement in ast.walk(body):
                 if isinstance(statement, ast.stmt):
                     inside |= dict.fromkeys(ast.walk(statement), statement)
+    keywords = (node for node in ast.walk(tree) if isinstance(node, ast.keyword))
+    asserts = {keyword.value for keyword in keywords if keyword.arg == "strict"}
     for node, statement in inside.items():
+        operand = node.operand if isinstance(node, ast.UnaryOp) else None
+        sign = isinstance(getattr(operand, "value", None), int)
         operator = getattr(node, "op", getattr(node, "ops", [None])[0])
         number = isinstance(node, ast.Constant) and isinstance(node.value, (int, float))
-        if (type(operator) in SWAPS or number) and not harmless(node, tree):
+        if (type(operator) in SWAPS or number) and not (sign or node in asserts):
             yield node, statement
-
-
-def harmless(node: ast.AST, tree: ast.AST) -> bool:
-    """Whether a node is one whose change is hardly ever another program: the sign of a whole number
-    (the dimensions −1 and +1 of a matrix are one), or zip's `strict`, which asserts."""
-    if isinstance(node, ast.UnaryOp):
-        return isinstance(getattr(node.operand, "value", 0.0), int)
-    return any(
-        isinstance(one, ast.keyword) and one.arg == "strict" and one.value is node
-        for one in ast.walk(tree)
-    )
 
 
 def change(node: Any) -> None:
