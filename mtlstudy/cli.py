@@ -78,7 +78,7 @@ app = typer.Typer(
     help="Multi-task learning, compared honestly.",
 )
 console = Console()
-Profile = Annotated[str, typer.Option(help="quick or full")]
+Profile = Annotated[str, typer.Option(help="quick, full or encoder")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
 Jobs = Annotated[int, typer.Option(help="runs trained at once, each by a worker process")]
 

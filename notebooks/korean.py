@@ -26,7 +26,7 @@ data = "korean_sentences"
 seeds = ""
 
 # %%
-from mtlstudy.study import claims, comparison, korean, results, tables
+from mtlstudy.study import claims, comparison, korean, mistakes, results, tables
 from mtlstudy.study.figures import korean as figures
 from mtlstudy.study.words import word
 
@@ -63,6 +63,15 @@ figures.confusion(found)
 
 # %% mystnb={"figure": {"caption": "과제 기울기의 충돌. 위: 과제 쌍의 평균 코사인, 아래: 코사인이 음수인 쌍의 비율. 학습 중 기록한 단계들의 평균이며 점은 시드이다."}, "image": {"alt": "하드 공유의 균등 가중과 내쉬 가중에서 과제 기울기의 평균 코사인과 음의 코사인 비율을 나타낸 점 그림"}}
 figures.conflict(found)
+
+# %% [markdown]
+# ## 틀린 예
+#
+# 분류 과제에서 두 모형이 틀린 시험 예의 수와, 종류마다 둘씩 무작위로 뽑은 예이다. 혐오와 편향의 댓글에는 실존하는 사람을 모욕하는 말이 있어 수만 싣는다.
+# 유사도는 회귀이므로 빠진다. 태깅에서는 낱말을 「」로 표시하고 앞뒤의 낱말을 함께 적었다.
+
+# %%
+mistakes.tables(results.computed("mistakes", profile)["mistakes"], data, profile)
 
 # %% [markdown]
 # ## 검정과 결과

@@ -112,11 +112,15 @@ class TransformerBlock(nn.Module):
 
     def attend(self, h: Tensor, mask: Tensor) -> Tensor:
         """Multi-head attention among the tokens. h (N, T, d), mask (N, T)."""
-        N, T, d = h.shape
-        qkv = self.qkv(h).view(N, T, 3, self.heads, d // self.heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (N, heads, T, d / heads)
+        out: Tensor = self.out(self.mix(self.qkv(h), mask))
+        return out
+
+    def mix(self, qkv: Tensor, mask: Tensor) -> Tensor:
+        """Each token's mean of values by its attention: (N, T, 3 d), mask (N, T) → (N, T, d)."""
+        N, T, d = *qkv.shape[:2], qkv.shape[2] // 3
+        split = qkv.view(N, T, 3, self.heads, d // self.heads)
+        q, k, v = split.permute(2, 0, 3, 1, 4)  # each (N, heads, T, d / heads)
         score = (q @ k.mT) / (d // self.heads) ** 0.5  # (N, heads, T, T)
         score = score.masked_fill(~mask[:, None, None, :], torch.finfo(score.dtype).min)
-        mixed = (score.softmax(-1) @ v).transpose(1, 2).reshape(N, T, d)
-        out: Tensor = self.out(mixed)
-        return out
+        mixed: Tensor = (score.softmax(-1) @ v).transpose(1, 2).reshape(N, T, d)
+        return mixed

@@ -114,10 +114,10 @@ def sanity(results: Results, baselines: pd.DataFrame) -> pd.DataFrame:
 
 
 def shown(results: Results, part: str, frame: pd.DataFrame) -> Table:
-    """A table of the page of its data set, numbered ``tab-<data>-<part>``."""
+    """A table of the page of its data set, numbered ``tab-<data>-<profile>-<part>``."""
     data = results.comparison
     caption = word(f"text.caption.{part}", data=name("data_short", data))
-    return Table(frame, caption, f"tab-{data.replace('_', '-')}-{part}")
+    return Table(frame, caption, f"tab-{data.replace('_', '-')}-{results.profile}-{part}")
 
 
 def missing(results: Results) -> list[Claim]:
@@ -166,8 +166,8 @@ def _sanity(results: Results, baselines: pd.DataFrame) -> list[Claim]:
     sizes = baselines[(baselines["data"] == data) & baselines["task"].isin(lost)]["examples"]
     amount = " ~ ".join(dict.fromkeys(number(n, 0) for n in (sizes.min(), sizes.max())))
     steps = number(results.runs["steps"].max(), 0)
-    options = plan.Cell(data, plan.BASELINE, results.profile).config.data_options
-    read = "vectors" if options.get("features") == "vectors" else data
+    features = plan.Cell(data, plan.BASELINE, results.profile).config.data_options.get("features")
+    read = features if features in ("vectors", "encoder") else data
     found.append(Claim("examples", read, {"amount": amount, "steps": steps}))
     simple = {row["simple"] for row in below}
     found += [Claim("reads", one, {}) for one in SIMPLE if one in simple]

@@ -45,11 +45,13 @@ STRUCTURES = ("grouped", "nash_share", "cosine_bipartition", "tag", "branched", 
 
 class Profile(NamedTuple):
     """How much work the study does: fields of every run, and the budget of tuning and seeds. live:
-    a page trains what it lacks; otherwise it shows what is finished, and names the rest."""
+    a page trains what it lacks; otherwise it shows what is finished, and names the rest. data: the
+    data sets it is for, none for all."""
 
     run: Mapping[str, Any]
     budget: Budget
     live: bool = True
+    data: tuple[str, ...] = ()
 
 
 FULL = Budget(
@@ -67,6 +69,12 @@ PROFILES: Mapping[str, Profile] = {
         Budget(trials=3, tuning_seeds=1, seeds=3, dropouts=(0.0,)),
     ),
     "full": Profile({"steps": 2000, "evaluations": 20, "mode": "sequential"}, FULL, live=False),
+    "encoder": Profile(  # two epochs of the top layers of a pretrained encoder
+        {"steps": 250, "evaluations": 4, "mode": "sequential", "schedule": "cosine"},
+        Budget(trials=2, tuning_seeds=1, seeds=3, dropouts=(0.1,), rates=(1e-4, 3e-4)),
+        live=False,
+        data=("korean_sentences", "korean_tagging"),
+    ),
 }
 SHORTER = PROFILES["full"]._replace(run={**PROFILES["full"].run, "steps": 1000})
 HEAVY = SHORTER._replace(budget=FULL._replace(seeds=5))
@@ -94,10 +102,21 @@ FIELDS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {  # of a data set's run
                 **{"pool": 22_000, "train": 4000, "test": 2000},
             },
         },
+        "encoder": {
+            "batch_size": 32,
+            "data_options": {
+                **{"features": "encoder", "layers": 2, "length": 64},
+                **{"pool": 22_000, "train": 4000, "test": 2000},
+            },
+        },
     },
     "korean_tagging": {
         "quick": {"width": 32, "data_options": {"train": 4000}},
         "full": {"width": 32, "data_options": {"train": None}},
+        "encoder": {
+            "batch_size": 32,
+            "data_options": {"features": "encoder", "layers": 2, "length": 64, "train": 4000},
+        },
     },
 }
 
@@ -154,7 +173,7 @@ COMPARISONS: Mapping[str, Comparison] = {
 }
 LIKE = {"hard+nash_ccp": "hard+nash"}
 """Method → the one whose tuned values it takes over in place of tuning."""
-COMPUTED = ("solver", "toy", "baselines", "structure", "transfer", "overfitting")
+COMPUTED = ("solver", "toy", "baselines", "structure", "transfer", "overfitting", "mistakes")
 """What is computed beside runs, each a module of the study with `compute(profile)` and VERSION."""
 NOTEBOOKS: Mapping[str, str] = {  # page of the book → the notebook that makes it
     "ten_minutes": "ten_minutes",
@@ -166,6 +185,7 @@ NOTEBOOKS: Mapping[str, str] = {  # page of the book → the notebook that makes
     "transfer": "transfer",
     "overfitting": "overfitting",
     "korean_sentences": "korean",
+    "korean_encoder": "korean",
     "korean_tagging": "korean",
     "performance": "performance",
     "own_model": "own_model",
@@ -177,6 +197,7 @@ PARAMETERS: Mapping[str, Mapping[str, str]] = {  # of a page's notebook
     "solver": {"profile": "quick"},
     "toy": {"profile": "quick"},
     "korean_sentences": {"data": "korean_sentences"},
+    "korean_encoder": {"data": "korean_sentences", "profile": "encoder"},
     "korean_tagging": {"data": "korean_tagging", "profile": "quick"},
 }
 
@@ -264,8 +285,9 @@ def select(comparison: str, profile: str, data: str = "", methods: str = "") -> 
 def data_sets(comparison: str, profile: str, data: str = "") -> list[str]:
     """The data sets of a comparison in a profile, or those named. `InputError` for an unknown
     one."""
-    one = COMPARISONS[comparison]
-    named = _listed(data, one.data if PROFILES[profile].live else one.data + one.more)
+    one, of = COMPARISONS[comparison], PROFILES[profile]
+    planned = one.data if of.live else one.data + one.more
+    named = _listed(data, (name for name in planned if name in (of.data or planned)))
     for name in named:
         entry("data", name)
     return named

@@ -198,7 +198,7 @@ def protocol(profile: str, sets: list[dict[str, str]], recorded: list[str]) -> d
 
 def budgets(profile: str) -> dict[str, str]:
     """Steps, evaluations, candidates and seeds of a profile."""
-    run, budget, _ = plan.PROFILES[profile]
+    run, budget = plan.PROFILES[profile][:2]
     numbers = {key: run[key] for key in ("steps", "evaluations")}
     numbers |= {key: getattr(budget, key) for key in ("trials", "tuning_seeds", "seeds")}
     dropouts = ", ".join(f"{dropout:g}" for dropout in budget.dropouts)
