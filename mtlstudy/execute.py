@@ -4,7 +4,9 @@ jupytext turns it into a notebook, papermill executes that under a temporary nam
 ran to its end is moved into place: a failing one never overwrites a good one, and is kept beside it
 as ``toy.failed.ipynb``. A parameter that the notebook does not declare, or of another type than its
 default, stops before anything runs (papermill itself only logs it). Where several pages are made of
-one notebook, its first cell is the words ``page.<name of the target>``.
+one notebook, its first cell is the words ``page.<name of the target>.question``, and the one tagged
+"about" those of ``about``. The code of a page is folded unless it is what the page shows
+(`plan.WORKED`); a last cell says how to execute the page again.
 """
 
 import ast
@@ -14,11 +16,12 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
 from mtlstudy.errors import InputError, shown, unknown
 from mtlstudy.files import Damaged, write
-from mtlstudy.study.words import load
+from mtlstudy.study import plan
+from mtlstudy.study.words import load, word
 from mtlstudy.training.settings import parse_value
 
 
@@ -51,8 +54,7 @@ def execute(source: Path, target: Path, parameters: Mapping[str, Any]) -> Path:
     changed = {name: v for name, v in given.items() if repr(v) != repr(declared[name])}
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     notebook.metadata["kernelspec"] = kernel
-    if first := load("words.ko.yml").get("page", {}).get(target.stem):
-        notebook.cells[0].source = first
+    dress(notebook, source, target, given)
     failed = target.with_suffix(".failed.ipynb")
     with TemporaryDirectory() as folder:
         draft, outcome = Path(folder) / f"{source.stem}.ipynb", Path(folder) / "executed.ipynb"
@@ -63,9 +65,34 @@ def execute(source: Path, target: Path, parameters: Mapping[str, Any]) -> Path:
         except papermill.PapermillExecutionError:
             write(failed, outcome.read_bytes())
             raise
-        write(target, sealed(json.loads(outcome.read_bytes()), target.stem))
+        made = json.loads(outcome.read_bytes())
+        shows_code = source.stem in plan.WORKED
+        write(target, sealed(made if shows_code else folded(made), target.stem))
     failed.unlink(missing_ok=True)
     return target
+
+
+def dress(notebook: Any, source: Path, target: Path, given: Mapping[str, Any]) -> None:
+    """The page's own words, and a last cell with the command that makes it again."""
+    from nbformat import v4
+
+    cells, make = notebook.cells, cast(Any, v4.new_markdown_cell)
+    if words := load("words.ko.yml").get("page", {}).get(target.stem):
+        cells[0].source = words["question"]
+        for cell in cells:
+            if "about" in cell.metadata.get("tags", []):
+                cell.source = words["about"]
+    parameters = " ".join(f"{name}={value}" for name, value in given.items())
+    where = {"source": f"notebooks/{source.name}", "target": f"{target.stem}.ipynb"}
+    cells.append(make(word("text.again", **where, parameters=parameters)))
+
+
+def folded(notebook: dict[str, Any]) -> dict[str, Any]:
+    """A notebook whose code a page folds."""
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            cell["metadata"]["tags"] = [*cell["metadata"].get("tags", []), "hide-input"]
+    return notebook
 
 
 def defaults(notebook: Any, source: Path) -> dict[str, Any]:

@@ -15,10 +15,6 @@
 #
 # **물음.** 한국어 과제들을 한 줄기로 함께 배우면 따로 배울 때보다 나은가? 매개변수 `data`는 `korean_sentences`(말뭉치가 서로 다른 다섯 문장
 # 과제)이거나 `korean_tagging`(같은 낱말에 붙는 세 층위의 레이블)이다.
-#
-# **비교 대상.** 과제마다 모형을 따로 두는 단일 과제 학습이 기준이다. 하드 공유는 임베딩부터 마지막 층까지 모두 나누어 쓰며, 균등 가중과 내쉬 가중을
-# 적용한다. 하드 공유 대 단일 과제, 내쉬 대 균등의 두 비교는 결과를 보기 전에 정하였다. 신경망이 무엇을 배웠는지는 같은 예에 적용한 단순 기준선과 견준다.
-# 문장 과제들에서 글의 수에 따른 학습 곡선은 {doc}`overfitting`에, 과제를 둘씩 묶어 학습한 전이 행렬은 {doc}`transfer`에 있다.
 
 # %% tags=["parameters"]
 profile = "quick"
@@ -32,7 +28,17 @@ from mtlstudy.study.words import word
 
 found = results.load(data, profile, seeds=seeds)
 baselines = results.computed("baselines", profile)["baselines"]
-tables.bullets(claims.sentences(korean.missing(found)))
+tables.bullets(claims.sentences(korean.headline(found)))
+
+# %% mystnb={"figure": {"caption": "과제별 시험 점수. 점은 시드, 세로 막대는 평균, 가로 선은 구간이다. 파선은 단순 기준선의 시드 평균이고, 점선인 다수 범주는 그만큼 낮은 모형이 있는 과제에만 그렸다."}, "image": {"alt": "과제와 시험 자료마다 단일 과제와 두 하드 공유의 시드별 시험 점수를 단순 기준선과 함께 나타낸 점 그림"}}
+figures.scores(found, baselines)
+
+# %% [markdown] tags=["about"]
+# ## 어떻게 쟀는가
+#
+# **비교 대상.** 과제마다 모형을 따로 두는 단일 과제 학습이 기준이다. 하드 공유는 임베딩부터 마지막 층까지 모두 나누어 쓰며, 균등 가중과 내쉬 가중을
+# 적용한다. 하드 공유 대 단일 과제, 내쉬 대 균등의 두 비교는 결과를 보기 전에 정하였다. 신경망이 무엇을 배웠는지는 같은 예에 적용한 단순 기준선과 견준다.
+# 문장 과제들에서 글의 수에 따른 학습 곡선은 {doc}`overfitting`에, 과제를 둘씩 묶어 학습한 전이 행렬은 {doc}`transfer`에 있다.
 
 # %% [markdown]
 # ## 과제별 점수
@@ -40,10 +46,8 @@ tables.bullets(claims.sentences(korean.missing(found)))
 # 값은 시험 자료에서 잰 시드 평균이다. 시드가 여섯 개 이상이면 구간은 부호 순위 95 % 구간이고, 그보다 적으면 최솟값과 최댓값이다.
 
 # %%
-korean.shown(found, "scores", korean.scores(found))
-
-# %% mystnb={"figure": {"caption": "과제별 시험 점수. 점은 시드, 세로 막대는 평균, 가로 선은 구간이다. 파선은 단순 기준선의 시드 평균이고, 점선인 다수 범주는 그만큼 낮은 모형이 있는 과제에만 그렸다."}, "image": {"alt": "과제와 시험 자료마다 단일 과제와 두 하드 공유의 시드별 시험 점수를 단순 기준선과 함께 나타낸 점 그림"}}
-figures.scores(found, baselines)
+missing = tables.bullets(claims.sentences(korean.missing(found)))
+display(missing, korean.shown(found, "scores", korean.scores(found)))
 
 # %% [markdown]
 # ## 단순 기준선과의 비교

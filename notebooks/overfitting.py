@@ -15,6 +15,22 @@
 #
 # **물음.** 학습 자료가 적을수록 공유가 더 도움이 되는가? 공유는 드롭아웃(dropout)이나 가중치 감쇠(weight decay)와 같은 규제(regularisation)를
 # 대신하는가, 아니면 그 위에 더하는 것인가? 방법마다 시드에 따라 얼마나 흔들리는가?
+
+# %% tags=["parameters"]
+profile = "full"
+
+# %%
+from mtlstudy.study import claims, overfitting, results, tables
+from mtlstudy.study.figures import overfitting as figures
+
+found = results.computed("overfitting", profile)["overfitting"]
+tables.bullets(claims.sentences(overfitting.judged(found)))
+
+# %% mystnb={"figure": {"caption": "학습 예의 수에 따른 Δm. 선은 시드의 평균, 띠는 시드의 최솟값과 최댓값이다. 점선의 위쪽이 같은 수의 예로 배운 단일 과제보다 좋은 쪽이다.", "name": "fig-overfitting-delta-m"}, "image": {"alt": "자료와 규제마다 학습 예의 수에 따라 공유 구조들의 Δm이 변하는 모습을 띠와 함께 그린 선 그림"}}
+figures.delta_m(found)
+
+# %% [markdown]
+# ## 어떻게 쟀는가
 #
 # **방법.** 공유된 몸통은 여러 과제의 레이블에서 함께 배우므로, 한 과제의 레이블만으로 배우는 모형보다 과적합(overfitting)이 덜하리라고 기대할 수 있다. 이
 # 기대가 맞는다면 단일 과제에 대한 이득(Δm)은 예가 적을수록 커야 하고, 다른 규제를 더하면 작아져야 한다. 그래서 학습 예의 수와 규제를 바꾸면서
@@ -37,26 +53,6 @@
 # **미리 정한 비교.** 방법마다 Δm을 예가 가장 적을 때와 가장 많을 때, 규제가 없을 때와 드롭아웃이 있을 때, 없을 때와 가중치 감쇠가 있을 때로 견준다. 시드를 짝지어
 # 검정하며, 나머지 조건에 걸쳐 평균한 뒤에 견준다. 자료와 물음마다 방법들을 한 묶음으로 보고 Holm 방식으로 보정한다. 전체 프로필의 시드 수는 세 방법을
 # 보정하고도 유의할 수 있는 가장 적은 수이다.
-
-# %% tags=["parameters"]
-profile = "full"
-
-# %%
-from mtlstudy.study import claims, overfitting, results, tables
-from mtlstudy.study.figures import overfitting as figures
-
-found = results.computed("overfitting", profile)["overfitting"]
-
-# %% [markdown]
-# ## 예가 적을수록 더 도움이 되는가
-#
-# 아래 문장은 모두 이 쪽의 수치에서 계산된 것이다. 앞의 문장들은 예의 수에, 뒤의 문장들은 규제에 따른 이득의 차이에 대한 판정이다.
-
-# %%
-tables.bullets(claims.sentences(overfitting.judged(found)))
-
-# %% mystnb={"figure": {"caption": "학습 예의 수에 따른 Δm. 선은 시드의 평균, 띠는 시드의 최솟값과 최댓값이다. 점선의 위쪽이 같은 수의 예로 배운 단일 과제보다 좋은 쪽이다.", "name": "fig-overfitting-delta-m"}, "image": {"alt": "자료와 규제마다 학습 예의 수에 따라 공유 구조들의 Δm이 변하는 모습을 띠와 함께 그린 선 그림"}}
-figures.delta_m(found)
 
 # %% [markdown]
 # ## 얼마나 과적합하는가

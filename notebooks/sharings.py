@@ -15,17 +15,6 @@
 #
 # **물음.** 과제들이 매개변수를 어떻게 나누어 써야 하는가? 하드 공유(hard parameter sharing)보다 적게, 또는 다르게 공유하는 구조는 정확도에서
 # 무엇을 얻고 매개변수와 계산에서 무엇을 치르는가?
-#
-# **비교 대상.** 모든 구조는 같은 단계(stage)로 이루어진 같은 줄기 위에 놓인다. 과제마다 모형을 따로 두는 단일 과제 학습이 기준이고, 하드 공유는 모든
-# 단계를, 부분 공유(partial sharing)는 앞 단계만 나누어 쓴다. 소프트 공유(soft sharing)와 자취 노름(trace norm)은 과제별 사본을 벌점으로 묶고, 텐서
-# 분해(tensor factorisation)는 사본의 가중치를 공통 인자로 만든다. 교차 연결(cross-stitch)과 수문망(sluice network)은 사본의 표현을 학습된 계수로
-# 섞으며, 희소 공유(sparse sharing)는 한 줄기에서 과제마다 쓸 가중치를 고른다. MMoE와 PLE는 전문가(expert)들을 과제별 관문(gate)으로 섞고, Recon은
-# 기울기 충돌이 잦은 단계를 과제별로 나눈다. 계층 공유(hierarchical sharing)는 과제를 서로 다른 깊이에서 읽으므로 과제 사이에 층위의 순서가 있어야 한다.
-#
-# **규약.** 가중 방식은 균등 가중 하나로 고정하여 구조만 다르게 한다. 모든 구조는 같은 조율 예산을 쓰고, 학습률과 구조 고유의 값은 보고하지 않는
-# 시드에서 검증 자료만으로 고른다. 구조를 먼저 탐색하는 희소 공유와 Recon은 그 비용을 함께 적는다. 하드 공유 대 단일 과제, 검증 자료로 고른 구조 대
-# 단일 과제, 검증 자료로 고른 구조 대 하드 공유의 세 비교는 결과를 보기 전에 정하였다. 자료는 패키지에 딸린 것들이며, 파일이 있는 기계에서는 한국어 태깅을
-# 더한다.
 
 # %% tags=["parameters"]
 profile = "quick"
@@ -39,6 +28,24 @@ from mtlstudy.study.figures import comparison as figures
 from mtlstudy.study.figures import learned
 
 found = results.load("sharings", profile, data, methods, seeds)
+tables.bullets(claims.sentences(comparison.headline(found)))
+
+# %% mystnb={"figure": {"caption": "단일 과제 학습에 대한 공유 구조별 Δm. 점은 시드, 세로 막대는 평균, 가로 선은 구간이며 점선의 오른쪽이 단일 과제보다 좋은 쪽이다. 발산한 시드가 있으면 그 개수를 붉은 글씨로 적고, 어느 자료에서도 정의되지 않은 구조는 그리지 않는다.", "name": "fig-sharing-delta-m"}, "image": {"alt": "자료별로 공유 구조들이 보인 시드별 Δm과 평균, 구간을 나타낸 점 그림"}}
+figures.delta_m(found)
+
+# %% [markdown]
+# ## 어떻게 쟀는가
+#
+# **비교 대상.** 모든 구조는 같은 단계(stage)로 이루어진 같은 줄기 위에 놓인다. 과제마다 모형을 따로 두는 단일 과제 학습이 기준이고, 하드 공유는 모든
+# 단계를, 부분 공유(partial sharing)는 앞 단계만 나누어 쓴다. 소프트 공유(soft sharing)와 자취 노름(trace norm)은 과제별 사본을 벌점으로 묶고, 텐서
+# 분해(tensor factorisation)는 사본의 가중치를 공통 인자로 만든다. 교차 연결(cross-stitch)과 수문망(sluice network)은 사본의 표현을 학습된 계수로
+# 섞으며, 희소 공유(sparse sharing)는 한 줄기에서 과제마다 쓸 가중치를 고른다. MMoE와 PLE는 전문가(expert)들을 과제별 관문(gate)으로 섞고, Recon은
+# 기울기 충돌이 잦은 단계를 과제별로 나눈다. 계층 공유(hierarchical sharing)는 과제를 서로 다른 깊이에서 읽으므로 과제 사이에 층위의 순서가 있어야 한다.
+#
+# **규약.** 가중 방식은 균등 가중 하나로 고정하여 구조만 다르게 한다. 모든 구조는 같은 조율 예산을 쓰고, 학습률과 구조 고유의 값은 보고하지 않는
+# 시드에서 검증 자료만으로 고른다. 구조를 먼저 탐색하는 희소 공유와 Recon은 그 비용을 함께 적는다. 하드 공유 대 단일 과제, 검증 자료로 고른 구조 대
+# 단일 과제, 검증 자료로 고른 구조 대 하드 공유의 세 비교는 결과를 보기 전에 정하였다. 자료는 패키지에 딸린 것들이며, 파일이 있는 기계에서는 한국어 태깅을
+# 더한다.
 
 # %% [markdown]
 # ## 성능과 비용
@@ -51,9 +58,6 @@ found = results.load("sharings", profile, data, methods, seeds)
 # %%
 undefined = tables.bullets(claims.sentences(comparison.undefined(found)))
 display(comparison.tables(found), undefined)
-
-# %% mystnb={"figure": {"caption": "단일 과제 학습에 대한 공유 구조별 Δm. 점은 시드, 세로 막대는 평균, 가로 선은 구간이며 점선의 오른쪽이 단일 과제보다 좋은 쪽이다. 발산한 시드가 있으면 그 개수를 붉은 글씨로 적고, 어느 자료에서도 정의되지 않은 구조는 그리지 않는다.", "name": "fig-sharing-delta-m"}, "image": {"alt": "자료별로 공유 구조들이 보인 시드별 Δm과 평균, 구간을 나타낸 점 그림"}}
-figures.delta_m(found)
 
 # %% mystnb={"figure": {"caption": "Δm과 비용. 왼쪽: 매개변수의 수, 오른쪽: 표본 하나의 FLOPs. 둘 다 단일 과제 학습을 1로 둔 로그 눈금이며, 비용이 같은 구조는 옆으로 조금 벌려 그린다.", "name": "fig-sharing-cost"}, "image": {"alt": "공유 구조별 Δm을 매개변수 비율과 FLOPs 비율에 대해 그린 산점도"}}
 figures.cost(found)

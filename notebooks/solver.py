@@ -15,16 +15,6 @@
 #
 # **물음.** 협상 방정식 $M\,a = 1/a$ 를 모든 경우에 반올림 오차의 수준까지 정직하게 풀 수 있는가? 관행의 풀이는 어떤 행렬에서 어긋나며,
 # 실제 학습의 궤적에서는 얼마나 자주 어긋나는가? 그때 학습된 모형도 달라지는가?
-#
-# **주장.** 협상 방정식은 자기 일치(self-concordant) 볼록 함수의 정상점 조건이므로 감쇠 뉴턴법 하나로 충분하다. 이 풀이는 과제의 척도에
-# 영향을 받지 않으며, 해가 없는 경우에는 그 사실을 이름 있는 상태로 알린다.
-#
-# **비교 대상.** 뉴턴 풀이(`mtlstudy.nash_weights`)를 세 가지 기준과 비교한다. 첫째는 같은 볼록 함수를 지수 원뿔 계획으로 적어 Clarabel로
-# 푼 것이다. 둘째는 Nash-MTL 논문의 볼록-오목 절차(CCP)를 논문에 적힌 대로, 행렬의 척도를 바르게 맞추어 구현한 것이다. 셋째는 같은 절차에
-# 공개 코드의 시작점과 정지 기준을 적용한 것이다. 셋째의 정지 기준은 정규화한 행렬과 정규화하지 않은 가중치를 섞는다.
-#
-# **실패의 뜻.** 잔차 $\max_t |a_t (M a)_t - 1|$ 가 $10^{-3}$ 을 넘거나 가중치가 나오지 않으면 실패로 센다. 그런데도 풀이기 스스로는 풀렸다고
-# 보고하면 조용한 실패이다. 공개 코드는 풀이기의 상태를 읽지 않고 직전의 가중치로 학습을 이어 가므로, 그 코드의 사용자에게는 모든 실패가 조용하다.
 
 # %% tags=["parameters"]
 profile = "quick"
@@ -36,6 +26,23 @@ from mtlstudy.study.figures import solver as figures
 cases = results.computed("solver", profile)["solver"]
 models = results.load("solver", profile)
 cited = solver.cited(cases, models)
+tables.bullets(claims.sentences(solver.claims(cases, models)))
+
+# %% mystnb={"figure": {"caption": "합성 행렬에서 조건수에 따른 잔차. 점은 (사례, 풀이)이고 점선은 실패의 기준이다. 축의 범위를 벗어난 값은 가장자리에 그렸다.", "name": "fig-solver-residuals"}, "image": {"alt": "네 풀이의 잔차를 그램 행렬의 조건수에 대해 양쪽 로그 축에 그린 산점도"}}
+figures.residuals(cases)
+
+# %% [markdown]
+# ## 어떻게 쟀는가
+#
+# **주장.** 협상 방정식은 자기 일치(self-concordant) 볼록 함수의 정상점 조건이므로 감쇠 뉴턴법 하나로 충분하다. 이 풀이는 과제의 척도에
+# 영향을 받지 않으며, 해가 없는 경우에는 그 사실을 이름 있는 상태로 알린다.
+#
+# **비교 대상.** 뉴턴 풀이(`mtlstudy.nash_weights`)를 세 가지 기준과 비교한다. 첫째는 같은 볼록 함수를 지수 원뿔 계획으로 적어 Clarabel로
+# 푼 것이다. 둘째는 Nash-MTL 논문의 볼록-오목 절차(CCP)를 논문에 적힌 대로, 행렬의 척도를 바르게 맞추어 구현한 것이다. 셋째는 같은 절차에
+# 공개 코드의 시작점과 정지 기준을 적용한 것이다. 셋째의 정지 기준은 정규화한 행렬과 정규화하지 않은 가중치를 섞는다.
+#
+# **실패의 뜻.** 잔차 $\max_t |a_t (M a)_t - 1|$ 가 $10^{-3}$ 을 넘거나 가중치가 나오지 않으면 실패로 센다. 그런데도 풀이기 스스로는 풀렸다고
+# 보고하면 조용한 실패이다. 공개 코드는 풀이기의 상태를 읽지 않고 직전의 가중치로 학습을 이어 가므로, 그 코드의 사용자에게는 모든 실패가 조용하다.
 
 # %% [markdown]
 # ## 합성 행렬
@@ -68,9 +75,6 @@ tables.Tables(
     ]
 )
 
-# %% mystnb={"figure": {"caption": "합성 행렬에서 조건수에 따른 잔차. 점은 (사례, 풀이)이고 점선은 실패의 기준이다. 축의 범위를 벗어난 값은 가장자리에 그렸다.", "name": "fig-solver-residuals"}, "image": {"alt": "네 풀이의 잔차를 그램 행렬의 조건수에 대해 양쪽 로그 축에 그린 산점도"}}
-figures.residuals(cases)
-
 # %% mystnb={"figure": {"caption": "과제의 수에 따른 풀이 시간. 뉴턴의 시간을 1로 둔 같은 사례의 비이며, 점은 중앙값, 막대는 사분위 범위이다.", "name": "fig-solver-times"}, "image": {"alt": "뉴턴에 대한 네 풀이의 시간 비를 과제의 수에 대해 양쪽 로그 축에 그린 꺾은선 그림"}}
 figures.times(cases)
 
@@ -102,14 +106,6 @@ tables.Tables(
         ),
     ]
 )
-
-# %% [markdown]
-# ## 알아낸 것
-#
-# 아래 문장은 모두 위의 수치에서 계산된 것이다.
-
-# %%
-tables.bullets(claims.sentences(solver.claims(cases, models)))
 
 # %%
 tables.stamp(results.provenance(models.runs, profile))

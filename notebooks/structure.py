@@ -15,6 +15,23 @@
 #
 # **물음.** 어느 과제들이 무엇을 함께 쓸지를 사람이 미리 정하지 않고, 학습하는 동안 정할 수 있는가? 그렇게 얻은 것은 구조를 찾아서 얻은 것인가, 아니면
 # 매개변수가 늘어서 얻은 것인가?
+
+# %% tags=["parameters"]
+profile = "full"
+
+# %%
+from mtlstudy.study import claims, comparison, results, structure, tables
+from mtlstudy.study.figures import structure as figures
+
+frames = results.computed("structure", profile)
+found = frames["structure"]
+tables.bullets(claims.sentences(structure.found(found)))
+
+# %% mystnb={"figure": {"caption": "단일 과제 학습에 대한 구조별 Δm. 점은 시드, 세로 막대는 평균, 가로 선은 구간이다. 점선의 오른쪽이 단일 과제보다 좋은 쪽이다.", "name": "fig-structure-delta-m"}, "image": {"alt": "진실을 아는 자료마다 공유 구조들이 보인 시드별 Δm과 평균, 구간을 나타낸 점 그림"}}
+figures.delta_m(found)
+
+# %% [markdown]
+# ## 어떻게 쟀는가
 #
 # **방법.** {doc}`내쉬 공유 <../sharing/nash_share>`는 모든 과제가 몸통을 함께 쓰다가(공유), 과제마다 사본을 잠시 따로 학습하고(분기), 그동안 움직인
 # 변위가 서로 얼마나 같은 쪽을 향하는지를 보아 협상의 값이 가장 큰 분할을 고르고, 같은 연합의 사본을 평균으로 합친다(병합). 사본 하나에 매기는 값, 갈림길의
@@ -37,27 +54,6 @@
 #
 # **규약.** 모든 구조는 학습률과 드롭아웃을 같은 후보와 같은 조정용 시드에서 검증 자료로 고른다. 골라진 학습률이 후보의 끝이면 같은 규칙으로 한 칸씩 넓힌다.
 # 다른 구조의 결과로 만드는 대조는 따로 조정하지 않고 그 구조(또는 하드 공유, 단일 과제)에서 골라진 값을 이어받는다. 시험 자료는 새 시드에서 한 번만 쓴다. Δm은 과제별 시험 손실의 단일 과제에 대한 상대 개선율(%)이며 양수가 더 좋다.
-
-# %% tags=["parameters"]
-profile = "full"
-
-# %%
-from mtlstudy.study import claims, comparison, results, structure, tables
-from mtlstudy.study.figures import structure as figures
-
-frames = results.computed("structure", profile)
-found = frames["structure"]
-
-# %% [markdown]
-# ## 결과
-#
-# 아래 문장은 모두 이 쪽의 수치에서 계산된 것이다.
-
-# %%
-tables.bullets(claims.sentences(structure.found(found)))
-
-# %% mystnb={"figure": {"caption": "단일 과제 학습에 대한 구조별 Δm. 점은 시드, 세로 막대는 평균, 가로 선은 구간이다. 점선의 오른쪽이 단일 과제보다 좋은 쪽이다.", "name": "fig-structure-delta-m"}, "image": {"alt": "진실을 아는 자료마다 공유 구조들이 보인 시드별 Δm과 평균, 구간을 나타낸 점 그림"}}
-figures.delta_m(found)
 
 # %% [markdown]
 # ## 구조가 시간에 따라 어떻게 변하는가

@@ -15,6 +15,25 @@
 #
 # **물음.** 함께 배워서 도리어 나빠지는 부정적 전이(negative transfer)는 언제 일어나는가? 어느 과제가 어느 과제를 돕거나 해치며, 그것을 학습하기 전에,
 # 또는 한 번의 학습만으로 미리 알 수 있는가?
+
+# %% tags=["parameters"]
+profile = "full"
+
+# %%
+from mtlstudy.study import claims, results, tables, transfer
+from mtlstudy.study.figures import transfer as figures
+
+frames = results.computed("transfer", profile)
+tables.bullets(claims.sentences(transfer.found(frames)))
+
+# %% mystnb={"figure": {"caption": "진실을 아는 자료에서 단일 과제에 대한 하드 공유의 Δm (%). 파란 쪽은 공유가 나은 곳, 붉은 쪽은 부정적 전이가 일어난 곳이다. 별표는 Holm 보정 뒤에도 유의한 칸이다.", "name": "fig-transfer-relatedness"}, "image": {"alt": "학습 예의 수마다 관련도와 너비에 따라 하드 공유의 Δm을 색과 숫자로 나타낸 열지도"}}
+figures.relatedness(frames["relatedness"])
+
+# %% mystnb={"figure": {"caption": "과제 쌍의 전이. 행의 과제가 열의 과제와 함께 학습할 때 단일 과제 모형보다 얻는 이득(%)의 평균. 대각은 하드 공유의 값으로 혼자 학습한 대조이다.", "name": "fig-transfer-matrix"}, "image": {"alt": "자료마다 과제 쌍의 이득을 색으로 나타낸 정사각 행렬"}}
+figures.matrix(frames["transfer"])
+
+# %% [markdown]
+# ## 어떻게 쟀는가
 #
 # **진실을 아는 자료.** 네 과제가 교사(teacher) 하나의 특징을 함께 쓰는 합성 회귀 자료에서 공통 부분의 비율인 관련도(relatedness) $\rho$ 와 학습 예의 수,
 # 몸통의 너비를 바꾸어 하드 공유와 단일 과제를 견준다. $\rho = 0$ 이면 과제마다 특징이 다르고 $\rho = 1$ 이면 모두 같다.
@@ -37,31 +56,8 @@
 # **줄인 것.** 합성 자료에서는 두 방법 모두 학습률 하나와 드롭아웃 없음으로 고정하고 따로 조정하지 않았다. Yeast는 쌍이 많아 시드의 수를 줄였다. 그 시드의 수로는
 # 쌍마다의 판정이 원리상 나올 수 없으므로, Yeast의 쌍은 구간으로만 보이고 예측의 물음에 쓴다. 예측값은 앞의 몇 시드에서만 재었다. 실제 시드의 수는 아래에 있다.
 
-# %% tags=["parameters"]
-profile = "full"
-
-# %%
-from mtlstudy.study import claims, results, tables, transfer
-from mtlstudy.study.figures import transfer as figures
-
-frames = results.computed("transfer", profile)
-
 # %%
 tables.bullets(transfer.scale(frames))
-
-# %% [markdown]
-# ## 결과
-#
-# 아래 문장은 모두 이 쪽의 수치에서 계산된 것이다.
-
-# %%
-tables.bullets(claims.sentences(transfer.found(frames)))
-
-# %% mystnb={"figure": {"caption": "진실을 아는 자료에서 단일 과제에 대한 하드 공유의 Δm (%). 파란 쪽은 공유가 나은 곳, 붉은 쪽은 부정적 전이가 일어난 곳이다. 별표는 Holm 보정 뒤에도 유의한 칸이다.", "name": "fig-transfer-relatedness"}, "image": {"alt": "학습 예의 수마다 관련도와 너비에 따라 하드 공유의 Δm을 색과 숫자로 나타낸 열지도"}}
-figures.relatedness(frames["relatedness"])
-
-# %% mystnb={"figure": {"caption": "과제 쌍의 전이. 행의 과제가 열의 과제와 함께 학습할 때 단일 과제 모형보다 얻는 이득(%)의 평균. 대각은 하드 공유의 값으로 혼자 학습한 대조이다.", "name": "fig-transfer-matrix"}, "image": {"alt": "자료마다 과제 쌍의 이득을 색으로 나타낸 정사각 행렬"}}
-figures.matrix(frames["transfer"])
 
 # %% mystnb={"figure": {"caption": "예측값과 짝의 몫. 점은 과제 쌍이며, 두 축 모두 과제마다 짝들의 평균을 뺐다.", "name": "fig-transfer-affinity"}, "image": {"alt": "자료와 예측값마다 과제 쌍의 예측값과 측정한 짝의 몫을 나타낸 산점도"}}
 figures.scatter(frames["transfer"], frames["affinity"])

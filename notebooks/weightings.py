@@ -15,14 +15,6 @@
 #
 # **물음.** 하드 공유 모형에서 과제별 기울기를 내쉬 협상으로 결합하면 다른 가중 방식보다 나은가? 그렇다면 그 이득은 협상에서 오는가,
 # 아니면 기울기의 크기를 맞추는 데서 오는가?
-#
-# **비교 대상.** 기준은 과제마다 모형을 따로 학습하는 단일 과제 학습이다. 같은 줄기를 모든 과제가 나누어 쓰는 하드 공유에는 균등 가중,
-# 척도 불변, 불확실성, 조율된 고정 가중, 동일 노름, 내쉬, 블록 내쉬의 일곱 가중 방식을 적용한다. 동일 노름은 각 과제의 기울기를 단위 길이로
-# 맞추어 더하기만 하는 대조군으로, 이것을 넘어서지 못하는 결과를 내쉬 협상의 공으로 돌릴 수는 없다.
-#
-# **규약.** 모든 방법은 같은 조율 예산을 쓰며, 학습률은 보고하지 않는 시드에서 검증 자료만으로 고른다. 이어서 모든 방법을 새로운 공통 시드로
-# 학습하고, 시험 자료는 마지막에 한 번만 사용한다. 내쉬 대 균등 가중, 내쉬 대 동일 노름, 검증 자료로 고른 하드 공유 방법 대 단일 과제의
-# 세 비교는 결과를 보기 전에 정하였다.
 
 # %% tags=["parameters"]
 profile = "quick"
@@ -36,6 +28,23 @@ from mtlstudy.study.figures import comparison as figures
 from mtlstudy.study.figures.style import keep
 
 found = results.load("weightings", profile, data, methods, seeds)
+tables.bullets(claims.sentences(comparison.headline(found)))
+
+# %% mystnb={"figure": {"caption": "단일 과제 학습에 대한 Δm. 점은 시드, 세로 막대는 평균, 가로 선은 구간이며 점선의 오른쪽이 단일 과제보다 좋은 쪽이다. 발산한 시드가 있으면 그 개수를 붉은 글씨로 적는다.", "name": "fig-comparison-delta-m"}, "image": {"alt": "자료별로 하드 공유의 일곱 가중 방식이 보인 시드별 Δm과 평균, 구간을 나타낸 점 그림"}}
+figure = figures.delta_m(found)
+keep(figure, profile, "delta_m_selection" if data or methods or seeds else "delta_m")
+figure
+
+# %% [markdown]
+# ## 어떻게 쟀는가
+#
+# **비교 대상.** 기준은 과제마다 모형을 따로 학습하는 단일 과제 학습이다. 같은 줄기를 모든 과제가 나누어 쓰는 하드 공유에는 균등 가중,
+# 척도 불변, 불확실성, 조율된 고정 가중, 동일 노름, 내쉬, 블록 내쉬의 일곱 가중 방식을 적용한다. 동일 노름은 각 과제의 기울기를 단위 길이로
+# 맞추어 더하기만 하는 대조군으로, 이것을 넘어서지 못하는 결과를 내쉬 협상의 공으로 돌릴 수는 없다.
+#
+# **규약.** 모든 방법은 같은 조율 예산을 쓰며, 학습률은 보고하지 않는 시드에서 검증 자료만으로 고른다. 이어서 모든 방법을 새로운 공통 시드로
+# 학습하고, 시험 자료는 마지막에 한 번만 사용한다. 내쉬 대 균등 가중, 내쉬 대 동일 노름, 검증 자료로 고른 하드 공유 방법 대 단일 과제의
+# 세 비교는 결과를 보기 전에 정하였다.
 
 # %% [markdown]
 # ## 성능
@@ -47,11 +56,6 @@ found = results.load("weightings", profile, data, methods, seeds)
 
 # %%
 comparison.tables(found)
-
-# %% mystnb={"figure": {"caption": "단일 과제 학습에 대한 Δm. 점은 시드, 세로 막대는 평균, 가로 선은 구간이며 점선의 오른쪽이 단일 과제보다 좋은 쪽이다. 발산한 시드가 있으면 그 개수를 붉은 글씨로 적는다.", "name": "fig-comparison-delta-m"}, "image": {"alt": "자료별로 하드 공유의 일곱 가중 방식이 보인 시드별 Δm과 평균, 구간을 나타낸 점 그림"}}
-figure = figures.delta_m(found)
-keep(figure, profile, "delta_m_selection" if data or methods or seeds else "delta_m")
-figure
 
 # %% [markdown]
 # ## 학습 과정과 비용

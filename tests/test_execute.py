@@ -95,12 +95,17 @@ def test_a_page_holds_what_ran_and_a_failing_one_never_overwrites_it(source, tmp
     import nbformat
 
     target = tmp_path / "page.ipynb"
-    monkeypatch.setattr("mtlstudy.execute.load", lambda name: {"page": {"page": "# Another"}})
+    texts = {"page": {"page": {"question": "# Another", "about": "unread"}}}
+    monkeypatch.setattr("mtlstudy.execute.load", lambda name: texts)
     execute(source("(profile, data, n)"), target, {"profile": "full", "n": 3})
     notebook = nbformat.read(target, as_version=4)
     assert notebook.cells[0].source == "# Another"
-    shown = notebook.cells[-1].outputs[0]["data"]["text/plain"]
+    shown = notebook.cells[-2].outputs[0]["data"]["text/plain"]
     assert shown == "('full', 'yeast,toy', 3)"
+    again = "python -m mtlstudy.execute notebooks/page.py page.ipynb profile=full n=3"
+    assert again in notebook.cells[-1].source
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert len(code) > 2 and all("hide-input" in cell.metadata["tags"] for cell in code)
     before = target.read_bytes()
     broken = source('raise RuntimeError("broken on purpose")')
     with pytest.raises(
@@ -109,9 +114,9 @@ def test_a_page_holds_what_ran_and_a_failing_one_never_overwrites_it(source, tmp
         main([str(broken), str(target), "data=0-2,7"])
     assert target.read_bytes() == before and str(tmp_path / "page.failed.ipynb") in str(error.value)
     kept = nbformat.read(tmp_path / "page.failed.ipynb", as_version=4)
-    assert kept.cells[-1].outputs[0]["ename"] == "RuntimeError"
+    assert kept.cells[-2].outputs[0]["ename"] == "RuntimeError"
     execute(source("data"), target, {"data": "a=b"})
-    last = nbformat.read(target, as_version=4).cells[-1]
+    last = nbformat.read(target, as_version=4).cells[-2]
     assert last.outputs[0]["data"]["text/plain"] == "'a=b'"
     assert {file.name for file in tmp_path.iterdir()} <= {"page.py", "page.ipynb", "runs", "build"}
 

@@ -178,6 +178,12 @@ def verdicts(results: Results, declared: pd.DataFrame) -> list[Claim]:
     return found
 
 
+def headline(results: Results) -> list[Claim]:
+    """The verdicts over all data sets, or on the one there is: what a page says first."""
+    found = declared(results)
+    return verdicts(results, found[found["data"] == found["data"].iloc[0]]) if len(found) else []
+
+
 def shown(row: Mapping[str, Any], called: Callable[[str], str]) -> dict[str, Any]:
     """A row of `declared` as strings, with the number of pairs. called: the names of methods."""
     a, b = (called(row[side]) for side in "ab")

@@ -135,10 +135,17 @@ def missing(results: Results) -> list[Claim]:
     return found or [Claim("missing", "nothing", {})]
 
 
+def headline(results: Results) -> list[Claim]:
+    """The declared verdicts, or that there are no results."""
+    if results.metrics.empty:
+        return [Claim("missing", "results", {"data": name("data_short", results.comparison)})]
+    return comparison.headline(results)
+
+
 def claims(results: Results, baselines: pd.DataFrame) -> list[Claim]:
     """What the benchmark lets one say, whatever the numbers turn out to be."""
     if results.metrics.empty:
-        return [Claim("missing", "results", {"data": name("data_short", results.comparison)})]
+        return headline(results)
     values = measured(results, baselines)
     limits = comparison.limits(results, comparison.aggregate(results))
     return [

@@ -190,6 +190,8 @@ NOTEBOOKS: Mapping[str, str] = {  # page of the book → the notebook that makes
     "performance": "performance",
     "own_model": "own_model",
 }
+WORKED = ("ten_minutes", "own_model")
+"""Notebooks whose code is what they show; that of the others is folded."""
 SHOWN = "full"
 """The profile whose results README, chapters and paper quote; a page may name its own."""
 PARAMETERS: Mapping[str, Mapping[str, str]] = {  # of a page's notebook
