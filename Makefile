@@ -12,11 +12,11 @@ LOCK := $(if $(shell command -v flock 2>/dev/null),flock _build/.lock,)
 SNAKEMAKE = $(LOCK) $(BIN)/python -m snakemake --nolock --cores $(CORES) --scheduler greedy --rerun-incomplete \
   --rerun-triggers mtime --quiet rules host progress --config profile=$(PROFILE) device=$(DEVICE)
 
-.PHONY: help book test check study publish reliability serve lock clean
+.PHONY: help book test site-test check study publish reliability serve lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
 
 .venv/installed: requirements.lock pyproject.toml
 	"$(PYTHON)" -m venv .venv
@@ -39,7 +39,11 @@ check: .venv/installed ## ruff, mypy, units, laws, golden numbers, doctests (no 
 	$$(find mtlstudy -name '*.py' -not -path '*/study/*' -not -path '*/bench/*' | xargs cat | wc -l) without study and bench (at most 7,500)"
 
 test: book ## all tests, the book's and nbval on the executed notebooks among them
-	MTLSTUDY_REQUIRE_BOOK=1 $(BIN)/python -m pytest -n $(CORES) --dist worksteal tests mtlstudy
+	MTLSTUDY_REQUIRE_BOOK=1 $(BIN)/python -m pytest -n $(CORES) --dist worksteal -m "not site" tests mtlstudy
+
+site-test: book ## the built site in Chromium (which must be there): every page, light, dark and on a phone
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check playwright==1.65.2 axe-playwright-python==0.1.8
+	MTLSTUDY_REQUIRE_SITE=1 $(BIN)/python -m pytest -n $(CORES) --dist worksteal -m site tests/site
 
 study: .venv/installed ## train what the profile lacks, in the store and among the published results
 	$(BIN)/python -m mtlstudy.cli study --profile $(PROFILE) --jobs $(CORES)

@@ -7,7 +7,8 @@ the network.
 - `% generated: KIND NAME` on a line is replaced by text made from the package and from result
   files: data-cards, downloads, licences, recheck, and for the chapters on sharing (see families.py)
   diagram, options and families.
-- Scripts that sphinx-thebe would fetch from a CDN are dropped.
+- Scripts that sphinx-thebe would fetch from a CDN are dropped, and the policy of every page lets
+  nothing in from elsewhere.
 """
 
 import json
@@ -39,6 +40,11 @@ from mtlstudy.training.store import build_folder
 log = logging.getLogger(__name__)
 PROFILE = os.environ.get("MTLSTUDY_PROFILE", plan.SHOWN)
 LICENCE = "License :: "
+POLICY = (
+    "default-src 'self' file: data: blob:; script-src 'self' file: 'unsafe-inline'; "
+    "style-src 'self' file: 'unsafe-inline'; object-src 'none'; base-uri 'none'"
+)
+"""The theme writes scripts and styles into its pages; a book opened from a folder has no host."""
 PARTS = ("claims", "run", "provenance", "set")
 
 
@@ -92,6 +98,7 @@ def configure(app: Sphinx, config: Config) -> None:
     config.html_title = config.project = meta["title_ko"]
     copyright = word("book.licence", authors=meta["authors_ko"])
     config.copyright = config.html_context["copyright"] = copyright
+    config.html_context["default_mode"] = "auto"
 
 
 def draw(app: Sphinx) -> None:
@@ -106,6 +113,12 @@ def offline(app: Sphinx, config: Config) -> None:
         listeners[:] = [x for x in listeners if not x.handler.__module__.startswith("sphinx_thebe")]
     for files in (app.registry.css_files, app.registry.js_files):
         files[:] = [one for one in files if "thebe" not in str(one[0])]
+
+
+def guard(app: Sphinx, page: str, template: str, context: dict[str, Any], _: Any) -> None:
+    """The content security policy of a page."""
+    policy = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+    context["metatags"] = policy + context.get("metatags", "")
 
 
 def downloads(source: Path, _: str) -> str:
@@ -233,4 +246,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("config-inited", offline)
     app.connect("builder-inited", draw)
     app.connect("source-read", generate)
+    app.connect("html-page-context", guard)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

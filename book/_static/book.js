@@ -3,6 +3,15 @@ document.addEventListener("DOMContentLoaded", () => {
   const words = { all: "코드 모두 보기", none: "코드 모두 접기", csv: "csv 내려받기" };
   const button = (text, name) => Object.assign(document.createElement("button"), { type: "button", textContent: text, className: name });
 
+  // What scrolls by itself can be scrolled by keyboard.
+  const reachable = () => {
+    for (const part of document.querySelectorAll(".bd-article figure, .bd-article .cell_output, .bd-article pre, .pst-scrollable-table-container, div.math, mjx-container"))
+      if (part.scrollWidth > part.clientWidth && !part.hasAttribute("tabindex")) part.tabIndex = 0;
+  };
+  addEventListener("load", reachable);
+  addEventListener("resize", reachable);
+  window.MathJax?.startup?.promise?.then(reachable);
+
   const folds = [...document.querySelectorAll(".bd-article details.hide")];
   if (folds.length) {
     const all = button(words.all, "book-code");
