@@ -1,7 +1,7 @@
 """The built site in a real browser: every page, light and dark, wide and on a phone.
 
-`make site-test` runs it. It needs Chromium (of the system, or $CHROMIUM) and the extra `site`; where
-one is missing the tests are skipped, or fail with MTLSTUDY_REQUIRE_SITE=1.
+`make site-test` runs it. It needs Chromium (of the system, or $CHROMIUM) and the extra `site`;
+where one is missing the tests are skipped, or fail with MTLSTUDY_REQUIRE_SITE=1.
 """
 
 import functools
@@ -59,7 +59,7 @@ def browser() -> Iterator[Any]:
         from playwright.sync_api import sync_playwright
     except ImportError:
         sync_playwright = None
-    needed(sync_playwright, "the extra site (pip install 'mtlstudy[site]')")
+    needed(sync_playwright, "the extra site (pip install '.[site]')")
     program = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chrome")
     needed(program, "Chromium (apt install chromium)")
     with sync_playwright() as playwright:
