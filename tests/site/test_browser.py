@@ -10,12 +10,16 @@ import shutil
 import threading
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+import torch
 import yaml
+
+from mtlstudy.nash import coalition, nash_weights
 
 ROOT = Path(__file__).parents[2]
 SITE = ROOT / "_build" / "html"
@@ -190,6 +194,44 @@ def test_code_opens_at_one_click(opened: Any) -> None:
     assert code.first.is_visible() and code.last.is_visible()
     page.locator(".book-code").click()
     assert not code.last.is_visible()
+
+
+def test_what_one_can_touch_computes_what_the_package_computes(opened: Any) -> None:
+    torch.manual_seed(0)
+    page, wrong = opened("book/bargaining")
+    for K in (2, 3, 3, 3):
+        for J in torch.randn(10, K, 2, dtype=torch.float64) * 10.0 ** torch.randn(10, K, 1):
+            said = page.evaluate("J => [Bargaining.nash(J), Bargaining.best(J)]", J.tolist())
+            solution = nash_weights(J @ J.T)
+            assert (said[0] is not None) == bool(solution.solved), J
+            if said[0] is not None:
+                assert torch.allclose(torch.tensor(said[0]).double(), solution.weights, rtol=1e-6)
+            everyone = [(*c,) for n in range(1, K + 1) for c in combinations(range(K), n)]
+            own = page.evaluate(
+                "([J, c]) => c.map(m => Bargaining.value(J, m))", [J.tolist(), everyone]
+            )
+            assert own == pytest.approx(coalition.values(J @ J.T, everyone), abs=1e-6), J
+            parts = coalition.exact(J @ J.T).coalitions
+            assert sorted(map(tuple, said[1]["parts"])) == sorted(parts), J
+    assert not wrong
+
+
+def test_a_gradient_is_moved_by_keyboard_and_mouse(opened: Any) -> None:
+    page, wrong = opened("book/bargaining")
+    handle = page.locator("#bargaining circle").first
+    before = handle.get_attribute("aria-valuetext")
+    handle.press("ArrowUp")
+    moved = handle.get_attribute("aria-valuetext")
+    assert moved != before
+    box = handle.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] - 60, box["y"] + 40, steps=3)
+    page.mouse.up()
+    assert handle.get_attribute("aria-valuetext") != moved
+    page.get_by_label("\uc14b").check()
+    assert page.locator("#bargaining circle").count() == 3
+    assert page.locator("#bargaining-coalitions tbody tr").count() == 5 and not wrong
 
 
 def test_the_policy_of_a_page_keeps_other_hosts_out(opened: Any) -> None:
