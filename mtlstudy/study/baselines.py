@@ -28,7 +28,7 @@ from mtlstudy.data.korean_tagging import KoreanTagging
 from mtlstudy.data.sentences import Texts
 from mtlstudy.data.tagged import Sentences
 from mtlstudy.models.tasks import Task
-from mtlstudy.study import plan
+from mtlstudy.study import plan, results
 from mtlstudy.training.config import TUNING_SEED
 from mtlstudy.training.tune import select
 
@@ -43,18 +43,38 @@ def compute(profile: str) -> dict[str, pd.DataFrame]:
     """{"baselines": a row a data set, test split, task, baseline and reported seed}.
 
     value: of the task's metric; examples: training examples (sentences); how: how it was set. Data
-    sets whose files are not on this machine are left out.
+    sets whose files are not on this machine are left out; those whose examples are another
+    profile's are taken over from there.
     """
-    rows = [
-        {"data": data.name, **row}
-        for data, measure in ((KoreanSentences, sentences), (KoreanTagging, tagging))
-        if data.available()
-        for row in measure(
-            plan.FIELDS[data.name][profile]["data_options"],
-            plan.Cell(data.name, plan.BASELINE, profile).scale.budget.seeds,
-        )
-    ]
-    return {"baselines": pd.DataFrame(rows, columns=COLUMNS)}
+    made = [pd.DataFrame(columns=COLUMNS)]
+    for data, measure in ((KoreanSentences, sentences), (KoreanTagging, tagging)):
+        sizes = plan.FIELDS[data.name][profile]["data_options"]
+        seeds = plan.Cell(data.name, plan.BASELINE, profile).scale.budget.seeds
+        if other := alike(data.name, profile):
+            there = results.computed("baselines", other)["baselines"]
+            made.append(there[(there["data"] == data.name) & (there["seed"] < seeds)])
+        elif data.available():
+            rows = pd.DataFrame(measure(sizes, seeds), columns=COLUMNS[1:])
+            made.append(rows.assign(data=data.name))
+    return {"baselines": results.joined(*made)[COLUMNS]}
+
+
+def alike(data: str, profile: str) -> str:
+    """An earlier profile with the same examples of a data set for as many seeds, "" for none: they
+    may be read by a model in another way."""
+    before = list(plan.PROFILES)[: list(plan.PROFILES).index(profile)]
+
+    def examples(of: str) -> dict[str, Any]:
+        options = plan.FIELDS[data][of]["data_options"]
+        how = {"features": options.get("features") != "cnn" and "features" in options}
+        return {k: v for k, v in options.items() if k != "layers"} | how
+
+    seeds = plan.Cell(data, plan.BASELINE, profile).scale.budget.seeds
+    for other in before:
+        enough = plan.Cell(data, plan.BASELINE, other).scale.budget.seeds >= seeds
+        if enough and examples(other) == examples(profile):
+            return other
+    return ""
 
 
 def sentences(sizes: Any, seeds: int) -> Iterator[dict[str, Any]]:

@@ -224,7 +224,8 @@ def judged(frame: pd.DataFrame) -> list[Claim]:
         figures = comparison.shown(test, called) | {"method": family(test["a"].partition("@")[0])}
         figures |= {side: level(test[side].partition("@")[2]) for side in "ab"}
         kind = "overfitting_size" if test["factor"] == "size" else "overfitting_regularised"
-        said.append(Claim(kind, comparison.outcome(test), figures))
+        id = f"{kind}.{test['data']}.{test['a'].partition('+')[0]}"
+        said.append(Claim(kind, comparison.outcome(test), figures, id))
     return said
 
 

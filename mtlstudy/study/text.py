@@ -57,7 +57,9 @@ def render(profile: str) -> Path:
     fewer = results.computed("overfitting", profile)["overfitting"]
     compared = comparison.cited(found)
     korean = results.load(KOREAN, profile)
-    tested = [*structure.judged(judged), on_recheck(profile)]
+    moved = results.computed("transfer", profile)
+    tested = [*structure.judged(judged), on_recheck(profile), *transfer.paper(moved)]
+    tested += overfitting.judged(fewer)
     tested += comparison.verdicts(korean, comparison.declared(korean))
     sets = sorted_sets(found)
     said = claims.cited([*on_paper(compared, sets), *solver.paper(models), *tested])
@@ -71,7 +73,7 @@ def render(profile: str) -> Path:
             "solver": solver.cited(solved, models),
             "toy": toy.cited(results.computed("toy", plan.at("toy", profile))["toy"]),
             "structure": structure.cited(judged),
-            "transfer": claims.sentences(transfer.found(results.computed("transfer", profile))),
+            "transfer": claims.sentences(transfer.found(moved)),
             "overfitting": claims.sentences(overfitting.judged(fewer)),
             "records": records_of(profile),
             "portable": claims.sentences(on_portable(profile)),

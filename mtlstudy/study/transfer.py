@@ -311,6 +311,15 @@ def known(frame: pd.DataFrame) -> Iterator[Claim]:
     yield Claim("transfer_known", "few" if figures["least"] > ALPHA else outcome, figures)
 
 
+def paper(frames: Mapping[str, pd.DataFrame]) -> Iterator[Claim]:
+    """What the paper says: known truths in one sentence, and the pairs of each data set."""
+    for claim in (*known(frames["relatedness"]), *measured(frames["transfer"])):
+        kind = claim.kind.removeprefix("transfer_")
+        if kind in ("known", "alone"):
+            outcome = "few" if claim.outcome == "few" else "counted"
+            yield Claim(f"paper_{kind}", outcome, claim.figures, claim.id or f"paper.{kind}")
+
+
 def place(row: Mapping[str, Any]) -> str:
     """A cell of the grid in words."""
     return word("transfer.cell", **{key: f"{row[key]:g}" for key in CELL})
@@ -325,7 +334,8 @@ def measured(frame: pd.DataFrame) -> Iterator[Claim]:
         for side, rows in (("ups", sure["difference"] > 0), ("downs", sure["difference"] < 0)):
             figures[side] = names(map(called, records(sure[rows])))
         possible = counted(own)["least"] < ALPHA
-        yield Claim(f"transfer_{question}", "tested" if possible else "few", figures)
+        outcome = "tested" if possible else "few"
+        yield Claim(f"transfer_{question}", outcome, figures, f"paper.{question}.{data}")
 
 
 def said(frames: Mapping[str, pd.DataFrame]) -> Iterator[Claim]:

@@ -45,6 +45,13 @@ def claims(outcome: str = "unclear") -> dict[str, Any]:
     judged = ("two_groups.hard", "two_groups.permuted", "two_groups.parameters")
     for name in (*judged, "one_teacher.hard"):
         found.append(Claim("verdict", "unclear", test, f"structure.{name}"))
+    counts = {key: "1" for key in ("tests", "up", "down", "lowest", "highest")}
+    found.append(Claim("paper_known", "counted", counts, "paper.known"))
+    pairs = {**counts, "data": "한국어 문장"}
+    found.append(Claim("paper_alone", "counted", pairs, "paper.alone.korean_sentences"))
+    size = {**test, "data": "Yeast", "method": "하드 공유"}
+    for data in ("yeast", "korean_sentences"):
+        found.append(Claim("overfitting_size", "unclear", size, f"overfitting_size.{data}.hard"))
     parts = ("abstract", "consequence", "conclusion")
     found += [Claim(f"paper_{part}", outcome, {}, f"paper.{part}") for part in parts]
     ends = {
@@ -69,7 +76,7 @@ def text(outcome: str = "unclear") -> dict[str, Any]:
     stress = {name: dict(solver) for name in SOLVERS}
     stress["newton"]["cases"] = "90"
     recorded = {name: {s: {"failed_percent": "0.5"} for s in SOLVERS} for name in DATA}
-    comparison: dict[str, Any] = {name: {"hard+nash": {"conflict": "41.2"}} for name in DATA}
+    comparison: dict[str, Any] = {}
     limits = {"interval": "짝지은 시드의 최솟값과 최댓값", "edge": "3", "cells": "24"}
     limits |= {"runs": "48", "diverged": "0", "games": "900", "unsolved": "1"}
     one = {"difference": "+0.1", "p_holm": "0.500"}

@@ -22,7 +22,7 @@ from mtlstudy.study.words import load
 
 META = yaml.safe_load((ROOT / "book/metadata.yml").read_text(encoding="utf-8"))
 SENTENCES = (
-    "본 논문은 내쉬 협상 방정식을 감쇠 뉴턴법으로 정확히 푸는 풀이기",
+    "정확한 풀이는 성능의 주장이 아니라 비교의 전제이다",
     "계수 𝑎 > 0은 다음을 만족한다",
     "정확한 풀이는 성능의 주장이 아니라 비교의 전제이다",
     "한계는 다음과 같다",

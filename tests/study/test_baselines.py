@@ -1,6 +1,7 @@
 """Simple baselines of the Korean benchmarks, by hand and on the data where they are here."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import tiny_encoder
 import torch
@@ -9,7 +10,7 @@ from mtlstudy.data.sentences import Texts
 from mtlstudy.data.tagged import Sentences
 from mtlstudy.models.tasks import Task
 from mtlstudy.registry import entry
-from mtlstudy.study import baselines
+from mtlstudy.study import baselines, plan
 
 A, B, C = "\uac00\ub098\ub2e4", "\ub77c\ub9c8\ubc14", "\uc0ac\uc544\uc790"  # syllables
 SIZES = {
@@ -89,3 +90,23 @@ def test_the_baselines_see_the_words_that_the_models_see() -> None:
         assert int((splits.test.targets[task.name] != -100).sum()) == len(known)
     sample = train.sample(50, 3)
     assert int((splits.train.inputs != 0).sum()) == sum(map(len, sample.words))
+
+
+def test_what_another_profile_measured_on_the_same_examples_is_taken_over(monkeypatch) -> None:
+    data = "korean_sentences"
+    assert baselines.alike(data, "encoder") == "full"
+    assert baselines.alike("korean_tagging", "encoder") == "" == baselines.alike(data, "full")
+    asked: list[str] = []
+    whole = pd.DataFrame({**dict.fromkeys(baselines.COLUMNS, data), "seed": [0, 2, 3]})
+
+    def computed(name: str, profile: str) -> dict[str, pd.DataFrame]:
+        asked.append(profile)
+        return {"baselines": whole}
+
+    monkeypatch.setattr(baselines.results, "computed", computed)
+    monkeypatch.setattr(baselines, "tagging", lambda sizes, seeds: iter(()))
+    made = baselines.compute("encoder")["baselines"]
+    assert list(made["seed"]) == [0, 2] and asked == ["full"], "three seeds are reported"
+    few = {"features": "encoder", "train": 60}
+    monkeypatch.setitem(plan.FIELDS[data], "encoder", {"data_options": few})
+    assert baselines.alike(data, "encoder") == ""
