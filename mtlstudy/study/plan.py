@@ -185,7 +185,6 @@ NOTEBOOKS: Mapping[str, str] = {  # page of the book → the notebook that makes
     "transfer": "transfer",
     "overfitting": "overfitting",
     "korean_sentences": "korean",
-    "korean_encoder": "korean",
     "korean_tagging": "korean",
     "performance": "performance",
     "own_model": "own_model",
@@ -199,7 +198,6 @@ PARAMETERS: Mapping[str, Mapping[str, str]] = {  # of a page's notebook
     "solver": {"profile": "quick"},
     "toy": {"profile": "quick"},
     "korean_sentences": {"data": "korean_sentences"},
-    "korean_encoder": {"data": "korean_sentences", "profile": "encoder"},
     "korean_tagging": {"data": "korean_tagging", "profile": "quick"},
 }
 

@@ -169,7 +169,7 @@ def test_korean_findings_read_as_they_should(data: str) -> None:
         assert "품사(UPOS): 단일 과제 −30.0; 하드 공유(균등) −30.0" in said
 
 
-@pytest.mark.parametrize("page", ["korean_sentences", "korean_encoder", "korean_tagging"])
+@pytest.mark.parametrize("page", ["korean_sentences", "korean_tagging"])
 def test_a_page_of_a_shared_notebook_begins_with_its_title(page: str) -> None:
     assert re.match(
         r"# 한국어 .+\n\n\*\*물음\.\*\* ", load("words.ko.yml")["page"][page]["question"]
