@@ -167,6 +167,25 @@ def test_more_layers_or_pieces_than_there_are_are_refused(folder):
         _encoded.means(["a"], folder, 17)
 
 
+@pytest.mark.parametrize("tokens", [False, True])
+def test_what_is_read_out_is_standard_before_it_is_trained(tokens):
+    encoder, T = tiny.encoder(), 6
+    lengths = torch.randint(1, T + 1, (40, 1))
+    seen = torch.randn(40, T, tiny.WIDTH) * (torch.arange(T) < lengths)[..., None]
+    plain = encoder.backbone(2, T, 0.0, tokens)
+    made = encoder.backbone(2, T, 0.0, tokens, seen)
+    h = made.stages[0].build()(seen)
+    for z in (made.stages[0].readout()(h), made.stages[1].build()(h)):
+        there = (seen != 0).any(-1)
+        rows = z[there] if tokens else z
+        assert torch.allclose(rows.mean(0), torch.zeros(tiny.WIDTH), atol=1e-5)
+        assert torch.allclose(rows.std(0), torch.ones(tiny.WIDTH), atol=1e-4)
+        assert not tokens or (z[~there] == 0).all()
+    raw = plain.stages[1].build()(plain.stages[0].build()(seen))
+    rows = raw[there] if tokens else raw
+    assert not torch.allclose(rows.mean(0), torch.zeros(tiny.WIDTH), atol=1e-3)
+
+
 def config(folder, features, sharing="hard", **fields):
     options = {"features": features, "encoder": folder, "train": 30, "test": 20, "pool": 60}
     options |= {"length": 12, "layers": 2}

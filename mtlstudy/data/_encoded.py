@@ -23,6 +23,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from mtlstudy.data._hub import cache
+from mtlstudy.data.base import Splits
 from mtlstudy.errors import InputError
 from mtlstudy.files import get, healed, put
 from mtlstudy.models import pretrained
@@ -33,6 +34,8 @@ log = logging.getLogger("mtlstudy")
 MEANS = 4
 """Last layers whose means are kept."""
 CHUNK, BATCH = 1024, 32
+SEEN = 100
+"""Training examples of a task by which the read-out of the trained layers is standardised."""
 LIMIT = 8e9
 """Bytes that a part of the cache may take: encoded texts, or vectors fitted on training texts."""
 VERSION = 1
@@ -69,13 +72,18 @@ def content(plain: str, options: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def stages(options: Any, backbone: str, dropout: float, tokens: bool = False) -> Backbone:
-    """The top layers of the encoder of a data set's options; `InputError` for another backbone."""
+def stages(
+    options: Any, backbone: str, dropout: float, splits: Splits, tokens: bool = False
+) -> Backbone:
+    """The top layers of the encoder of a data set's options, what they give standardised by some
+    training examples; `InputError` for another backbone."""
     o = options
     if backbone != "auto":
         reason = f"with features = {o.features!r} the encoder is the backbone; allowed: auto"
         raise InputError(f"backbone = {backbone!r}: {reason}")
-    return pretrained.load(o.encoder).backbone(o.layers, o.length, dropout, tokens)
+    rows = [x[:SEEN].cpu().unflatten(1, (-1, o.length)) for x in splits.train.pools().values()]
+    seen = torch.cat([row.flatten(0, 1) for row in rows])  # (n, T, d)
+    return pretrained.load(o.encoder).backbone(o.layers, o.length, dropout, tokens, seen)
 
 
 def checked(name: str, layers: int, length: int) -> Encoder:

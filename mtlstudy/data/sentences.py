@@ -137,7 +137,7 @@ class Sentences(Data):
         if o.features == "cnn":
             return super().backbone(splits, name=name, **sizes)
         if o.features == "encoder" or name not in ("auto", "mlp"):
-            return _encoded.stages(o, name, sizes["dropout"], self.tagging)
+            return _encoded.stages(o, name, sizes["dropout"], splits, self.tagging)
         inputs = splits.train.form()[-1]
         trunk = mlp(inputs, sizes["width"], sizes["depth"], sizes["dropout"])
         return replace(trunk, gate_input=GateMean)

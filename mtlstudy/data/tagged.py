@@ -186,7 +186,7 @@ class Tagged(Data):
     def backbone(self, splits: Splits, *, name: str = "auto", **sizes: Any) -> Backbone:
         if self.options.features == "cnn":
             return super().backbone(splits, name=name, **sizes)
-        return _encoded.stages(self.options, name, sizes["dropout"], tokens=True)
+        return _encoded.stages(self.options, name, sizes["dropout"], splits, tokens=True)
 
 
 def encoded(sentences: Sentences, labels: Mapping[str, list[str]], options: Any) -> Split:

@@ -59,17 +59,45 @@ class Layer(TransformerBlock):
         return placed(self.between(a + self.feed(a))).reshape(h.shape)
 
 
+class Standard(nn.Module):
+    """Values less their mean on training examples, over their deviation there (buffers): (…, d) →
+    (…, d). The states of a pretrained encoder differ by little from their common mean, and a head
+    over them as they are learns slowly."""
+
+    def __init__(self, mean: Tensor, deviation: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean)
+        self.register_buffer("deviation", deviation)
+
+    def forward(self, z: Tensor) -> Tensor:
+        mean, deviation = self.get_buffer("mean"), self.get_buffer("deviation")
+        return (z - mean) / deviation
+
+
 class TextMean(nn.Module):
     """The mean over each text's pieces: (N, T, d) → (N, d), pairs (N, 2 T, d) → (N, 2, d)."""
 
-    def __init__(self, length: int) -> None:
+    def __init__(self, length: int, by: Standard | None = None) -> None:
         super().__init__()
         self.length = length
+        self.standard = by or nn.Identity()
 
     def forward(self, h: Tensor) -> Tensor:
         texts = h.unflatten(1, (-1, self.length))  # (N, k, T, d)
-        mean: Tensor = texts.sum(2) / token_mask(texts).sum(2).clamp_min(1)
+        mean: Tensor = self.standard(texts.sum(2) / token_mask(texts).sum(2).clamp_min(1))
         return mean.squeeze(1) if mean.shape[1] == 1 else mean
+
+
+class Pieces(nn.Module):
+    """The state of every piece: (N, T, d) → (N, T, d)."""
+
+    def __init__(self, by: Standard | None = None) -> None:
+        super().__init__()
+        self.standard = by or nn.Identity()
+
+    def forward(self, h: Tensor) -> Tensor:
+        out: Tensor = self.standard(h) * token_mask(h)
+        return out
 
 
 class GateMean(nn.Module):
@@ -156,18 +184,45 @@ class Encoder:
         module.load_state_dict(state)
         return module
 
-    def backbone(self, layers: int, length: int, dropout: float, tokens: bool = False) -> Backbone:
+    def backbone(
+        self,
+        layers: int,
+        length: int,
+        dropout: float,
+        tokens: bool = False,
+        seen: Tensor | None = None,
+    ) -> Backbone:
         """The top `layers` as stages over states (N, k T, d); the last one gives the mean of each
-        text, with `tokens` its states."""
-        read = nn.Identity if tokens else partial(TextMean, length)
+        text, with `tokens` its states. seen: texts (n, T, d) of training, by which what is read out
+        of each stage is standardised before anything is trained."""
+        numbers = range(self.layers - layers + 1, self.layers + 1)
+        by = self.standards(numbers, length, tokens, seen)
+
+        def read(i: int) -> nn.Module:
+            return Pieces(by[i]) if tokens else TextMean(length, by[i])
 
         def last() -> nn.Module:
-            return nn.Sequential(self.layer(self.layers, length, dropout), read())
+            return nn.Sequential(self.layer(self.layers, length, dropout), read(self.layers))
 
         def below(i: int) -> Stage:
             build = partial(self.layer, i, length, dropout)
-            return Stage(f"layer{i}", build, self.width, read)
+            return Stage(f"layer{i}", build, self.width, partial(read, i))
 
-        stages = [below(i) for i in range(self.layers - layers + 1, self.layers)]
+        stages = [below(i) for i in numbers[:-1]]
         stages.append(Stage(f"layer{self.layers}", last, self.width))
         return Backbone(tuple(stages), self.width, GateMean, self.width)
+
+    @torch.no_grad()
+    def standards(
+        self, numbers: Sequence[int], length: int, tokens: bool, seen: Tensor | None
+    ) -> dict[int, Standard | None]:
+        """Of each of some layers, the lowest first, what standardises its read-out."""
+        made = dict[int, Standard | None].fromkeys(numbers)
+        if seen is None:
+            return made
+        read = TextMean(length)
+        for i in numbers:
+            seen = self.layer(i, length).eval()(seen)
+            z = seen[token_mask(seen)[..., 0] != 0] if tokens else read(seen)
+            made[i] = Standard(z.mean(0), z.std(0).clamp_min(1e-6))
+        return made
