@@ -41,10 +41,11 @@ log = logging.getLogger(__name__)
 PROFILE = os.environ.get("MTLSTUDY_PROFILE", plan.SHOWN)
 LICENCE = "License :: "
 POLICY = (
-    "default-src 'self' file: data: blob:; script-src 'self' file: 'unsafe-inline'; "
+    "default-src 'self' file: data: blob:; script-src 'self' file: 'unsafe-inline' 'unsafe-eval'; "
     "style-src 'self' file: 'unsafe-inline'; object-src 'none'; base-uri 'none'"
 )
-"""The theme writes scripts and styles into its pages; a book opened from a folder has no host."""
+"""The theme writes scripts and styles into its pages, and its bundler evaluates a line to find the
+global object; a book opened from a folder has no host."""
 PARTS = ("claims", "run", "provenance", "set")
 
 

@@ -99,12 +99,12 @@ document.addEventListener("DOMContentLoaded", () => {
   const kinds = table("bargaining-methods", "방법마다의 가중치와, 그 방향에서 과제마다 얻는 것(기울기와 방향의 코사인)", ["방법", "가중치 a", "과제마다 얻는 것"]);
   const sets = table("bargaining-coalitions", "분할마다 연합의 값과 그 합", ["분할", "연합의 값 v", "합"]);
   const at = (g) => [g[0] * SCALE, -g[1] * SCALE];
-  const arrow = (g, tint, dash, width, label) => {
+  const arrow = (g, tint, dash, width, label, away = 14) => {
     const [x, y] = at(g), long = Math.hypot(x, y) || 1, [u, v] = [x / long, y / long];
     const group = svg("g", { stroke: tint, fill: tint });
     group.append(svg("line", { x1: 0, y1: 0, x2: x, y2: y, "stroke-width": width, "stroke-dasharray": dash }));
     group.append(svg("path", { d: `M${x} ${y}L${x - 10 * u - 5 * v} ${y - 10 * v + 5 * u}L${x - 10 * u + 5 * v} ${y - 10 * v - 5 * u}Z`, stroke: "none" }));
-    group.append(svg("text", { x: x + 14 * u, y: y + 14 * v + 5, "text-anchor": u < -0.3 ? "end" : u > 0.3 ? "start" : "middle", stroke: "none", "font-size": 15 }, label));
+    group.append(svg("text", { x: x + away * u, y: y + away * v + 5, "text-anchor": u < -0.3 ? "end" : u > 0.3 ? "start" : "middle", stroke: "none", "font-size": 15 }, label));
     return group;
   };
   const cells = (row) => { const tr = document.createElement("tr"); row.forEach((text, i) => { const td = document.createElement("td"); td.textContent = text; if (i) td.className = "text-right"; tr.append(td); }); return tr; };
@@ -112,9 +112,9 @@ document.addEventListener("DOMContentLoaded", () => {
   const draw = () => {
     plane.querySelectorAll(".moves").forEach((one) => one.remove());
     const moves = svg("g", { class: "moves" }), handles = plane.querySelector(".handles");
-    const rows = METHODS.map(([label, weigh, tint, dash]) => {
+    const rows = METHODS.map(([label, weigh, tint, dash], order) => {
       const a = weigh(J), d = a && B.sum(J, a), length = d ? B.norm(d) : 0;
-      if (length > 1e-6) moves.append(arrow(d.map((x) => (1.5 * x) / length), tint, dash, 3, label));
+      if (length > 1e-6) moves.append(arrow(d.map((x) => (1.5 * x) / length), tint, dash, 3, label, 14 + 22 * order));
       const gains = J.map((g) => (length > 1e-6 ? B.dot(g, d) / (length * B.norm(g)) : null));
       return cells([label, a ? a.map(shown).join(", ") : "해 없음", gains.map(shown).join(", ")]);
     });

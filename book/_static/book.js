@@ -3,6 +3,9 @@ document.addEventListener("DOMContentLoaded", () => {
   const words = { all: "코드 모두 보기", none: "코드 모두 접기", csv: "csv 내려받기" };
   const button = (text, name) => Object.assign(document.createElement("button"), { type: "button", textContent: text, className: name });
 
+  // The theme calls the entries of a bibliography a list of something else than list items.
+  document.querySelectorAll(".citation-list[role=list]").forEach((list) => list.removeAttribute("role"));
+
   // What scrolls by itself can be scrolled by keyboard.
   const reachable = () => {
     for (const part of document.querySelectorAll(".bd-article figure, .bd-article .cell_output, .bd-article pre, .pst-scrollable-table-container, div.math, mjx-container"))
