@@ -57,7 +57,7 @@ reliability: .venv/installed ## each promise tried many times (half an hour); th
 serve: book ## serve the book on http://localhost:8000
 	$(BIN)/python -m http.server 8000 --bind 127.0.0.1 --directory _build/html
 
-lock: ## write requirements.lock anew from pyproject.toml's ranges
+lock: # write requirements.lock anew from pyproject.toml's ranges
 	rm -rf _build/lock && "$(PYTHON)" -m venv _build/lock
 	_build/lock/bin/python -m pip install --quiet torch==2.13.0
 	_build/lock/bin/python -m pip install --quiet '.[study,test]'
