@@ -141,5 +141,5 @@ def test_without_the_data_tables_and_figures_are_empty_and_say_so(
 
 def test_tables_are_numbered_by_their_page() -> None:
     table = korean.shown(nothing("korean_tagging"), "scores", pd.DataFrame({"a": ["b"]}))
-    assert table.name == "tab-korean-tagging-scores"
+    assert table.name == "tab-korean-tagging-quick-scores"
     assert name("data_short", "korean_tagging") in table.caption

@@ -4,11 +4,12 @@ import ast
 from pathlib import Path
 
 import jupytext
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from synthetic_frames import baselines, nothing, results
 
-from mtlstudy.study import frames, plan
+from mtlstudy.study import frames, mistakes, plan
 from mtlstudy.study import results as store
 from mtlstudy.study.results import Results
 
@@ -47,7 +48,9 @@ def run(page: str, found: Results, monkeypatch: pytest.MonkeyPatch, build: Path)
     """The Markdown that a page shows, and how many figures."""
     monkeypatch.setenv("MTLSTUDY_BUILD", str(build))
     monkeypatch.setattr(store, "load", lambda comparison, *_, **__: found)
-    monkeypatch.setattr(store, "computed", lambda name, profile: {name: baselines()})
+    wrong = [[page, "upos", kind, 9, 2, "a", "b", "c", "d"] for kind in mistakes.KINDS]
+    frames = {"baselines": baselines(), "mistakes": pd.DataFrame(wrong, columns=mistakes.COLUMNS)}
+    monkeypatch.setattr(store, "computed", lambda name, profile: frames)
     shown: list[object] = []
     scope = {"display": lambda *parts: shown.extend(parts)}
     for cell in jupytext.read(NOTEBOOKS / f"{plan.NOTEBOOKS[page]}.py").cells:
