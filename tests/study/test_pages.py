@@ -76,9 +76,9 @@ def test_a_page_runs_on_results(page: str, monkeypatch: pytest.MonkeyPatch, tmp_
     assert "nan" not in text.lower() and "<b>" not in text and "AVX2" in text
     name = page.replace("_", "-")
     tables = text.count("{table}")
-    assert tables == (3 if page.startswith("korean") else 2 * len(plan.COMPARISONS[page].data) + 1)
+    assert tables == (5 if page.startswith("korean") else 2 * len(plan.COMPARISONS[page].data) + 1)
     if page.startswith("korean"):
-        assert f":name: tab-{name}-sanity" in text
+        assert f":name: tab-{name}-quick-sanity" in text
     figure = tmp_path / "results" / "quick" / "figures" / "delta_m.pdf"
     assert figure.exists() == (page == "weightings")
 
