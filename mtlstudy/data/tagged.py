@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate, chain
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import torch
 from pydantic import Field
@@ -49,6 +49,7 @@ KINDS = ("corporation", "creative-work", "group", "location", "person", "product
 TAGS = ("O", *(f"{place}-{kind}" for kind in KINDS for place in "BI"))
 """Those of WNUT-17 in the order of their numbers."""
 
+T = TypeVar("T")
 Tags = list[list[str]]
 Columns = Mapping[str, tuple[str, Callable[[Any], str]]]
 """Task → column of the file, and what is made of its tag."""
@@ -217,6 +218,18 @@ def encoded(sentences: Sentences, labels: Mapping[str, list[str]], options: Any)
     return Split(_encoded.word_states(given, o.encoder, o.layers, o.length), targets)
 
 
+def in_rows(lists: Iterable[list[T]], length: int, nothing: T) -> Iterator[list[T]]:
+    """Lists cut into rows of `length`, the last of each filled up.
+
+    >>> list(in_rows([[1, 2, 3], [4]], 2, 0))
+    [[1, 2], [3, 0], [4, 0]]
+    """
+    for one in lists:
+        for i in range(0, len(one), length):
+            row = one[i : i + length]
+            yield row + [nothing] * (length - len(row))
+
+
 def tensors(
     sentences: Sentences, numbers: Vocabulary, labels: Mapping[str, list[str]], length: int
 ) -> Split:
@@ -224,8 +237,7 @@ def tensors(
     (N, T), −100 where no label is."""
 
     def fill(lists: Iterable[list[int]], nothing: int) -> torch.Tensor:
-        rows = [one[i : i + length] for one in lists for i in range(0, len(one), length)]
-        return torch.tensor([row + [nothing] * (length - len(row)) for row in rows])
+        return torch.tensor(list(in_rows(lists, length, nothing)))
 
     targets = {}
     for task, tags in sentences.tags.items():

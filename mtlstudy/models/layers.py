@@ -106,17 +106,12 @@ class TransformerBlock(nn.Module):
 
     def forward(self, h: Tensor) -> Tensor:
         mask = token_mask(h)
-        h = h + self.drop(self.attend(self.before(h), mask[..., 0] != 0))
+        h = h + self.drop(self.out(self.mix(self.qkv(self.before(h)), mask[..., 0] != 0)))
         out: Tensor = h + self.feed(self.between(h))
         return out * mask
 
-    def attend(self, h: Tensor, mask: Tensor) -> Tensor:
-        """Multi-head attention among the tokens. h (N, T, d), mask (N, T)."""
-        out: Tensor = self.out(self.mix(self.qkv(h), mask))
-        return out
-
     def mix(self, qkv: Tensor, mask: Tensor) -> Tensor:
-        """Each token's mean of values by its attention: (N, T, 3 d), mask (N, T) → (N, T, d)."""
+        """Multi-head attention among the tokens: (N, T, 3 d), mask (N, T) → (N, T, d)."""
         N, T, d = *qkv.shape[:2], qkv.shape[2] // 3
         split = qkv.view(N, T, 3, self.heads, d // self.heads)
         q, k, v = split.permute(2, 0, 3, 1, 4)  # each (N, heads, T, d / heads)

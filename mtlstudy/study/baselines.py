@@ -66,8 +66,8 @@ def alike(data: str, profile: str) -> str:
 
     def examples(of: str) -> dict[str, Any]:
         options = plan.FIELDS[data][of]["data_options"]
-        how = {"features": options.get("features") != "cnn" and "features" in options}
-        return {k: v for k, v in options.items() if k != "layers"} | how
+        encoded = options.get("features", "cnn") != "cnn"
+        return {k: v for k, v in options.items() if k != "layers"} | {"features": encoded}
 
     seeds = plan.Cell(data, plan.BASELINE, profile).scale.budget.seeds
     for other in before:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from mtlstudy.data.korean_sentences import MEMBERS
+from mtlstudy.data.tagged import in_rows
 from mtlstudy.registry import entry
 from mtlstudy.study import plan, results
 from mtlstudy.study.format import number
@@ -22,7 +23,7 @@ from mtlstudy.study.korean import task_name
 from mtlstudy.study.tables import Prose, Table, Tables, headed, prose, records
 from mtlstudy.study.words import load, name, word
 from mtlstudy.training.config import RunConfig
-from mtlstudy.training.evaluation import predict
+from mtlstudy.training.evaluation import MOST_CLASSES
 from mtlstudy.training.loop import Training, torch_settings
 
 VERSION = 1
@@ -82,11 +83,9 @@ def predicted(config: RunConfig) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         training = Training(config, Path(folder, config.run_id))
         training.run(progress=False)
         test = training.splits.test
-        for tasks in training.selection.selected():
-            several = [task.name for task in tasks if task.kind == "multiclass"]
-            for task, output in predict(training.model, test, several).items():
-                guesses[task] = output.argmax(-1).flatten()
-                labels[task] = test.targets[task].flatten()
+        for task, output in training.selection.multiclass(test, MOST_CLASSES):
+            guesses[task.name] = output.argmax(-1).flatten()
+            labels[task.name] = test.targets[task.name].flatten()
     return guesses, labels
 
 
@@ -97,27 +96,17 @@ def written(config: RunConfig) -> dict[str, list[str]]:
     if config.data == "korean_sentences":
         members = (member(data.options) for member in MEMBERS)
         return {t.name: m.parts(config.seed)[2].first for m in members for t in m.tasks}
-    length = data.options.length
-    rows = [
-        words[i : i + length]
-        for words in data.sentences()[-1].words
-        for i in range(0, len(words), length)
-    ]
-    texts = list(chain.from_iterable(map(marked, rows, [length] * len(rows))))
+    rows = in_rows(data.sentences()[-1].words, data.options.length, "")
+    texts = list(chain.from_iterable(map(marked, rows)))
     return {task.name: texts for task in data.tasks}
 
 
-def marked(words: list[str], length: int) -> list[str]:
-    """Each word of a row between its neighbours, and nothing where the row has none.
-
-    >>> marked(["a", "b", "c"], 4)
-    ['「a」 b c', 'a 「b」 c', 'a b 「c」', '']
-    """
-    made = [
-        " ".join([*words[max(i - AROUND, 0) : i], f"「{one}」", *words[i + 1 : i + 1 + AROUND]])
-        for i, one in enumerate(words)
-    ]
-    return made + [""] * (length - len(made))
+def marked(words: list[str]) -> list[str]:
+    """Each word of a row between its neighbours, and nothing where the row has none."""
+    shown = [word("mistakes.marked", word=one) if one else "" for one in words]
+    around = ((words[max(i - AROUND, 0) : i], words[i + 1 :][:AROUND]) for i in range(len(words)))
+    pairs = zip(shown, around, strict=True)
+    return [one and " ".join(filter(None, [*a, one, *b])) for one, (a, b) in pairs]
 
 
 def tables(frame: pd.DataFrame, data: str, profile: str) -> Tables | Prose:

@@ -54,12 +54,11 @@ def render(profile: str) -> Path:
     found, models = results.load(REPORTED, profile), results.load("solver", at)
     solved = results.computed("solver", at)["solver"]
     judged = results.computed("structure", profile)["structure"]
-    fewer = results.computed("overfitting", profile)["overfitting"]
+    fewer = overfitting.judged(results.computed("overfitting", profile)["overfitting"])
     compared = comparison.cited(found)
     korean = results.load(KOREAN, profile)
-    moved = results.computed("transfer", profile)
-    tested = [*structure.judged(judged), on_recheck(profile), *transfer.paper(moved)]
-    tested += overfitting.judged(fewer)
+    moved = transfer.found(results.computed("transfer", profile))
+    tested = [*structure.judged(judged), on_recheck(profile), *transfer.paper(moved), *fewer]
     tested += comparison.verdicts(korean, comparison.declared(korean))
     sets = sorted_sets(found)
     said = claims.cited([*on_paper(compared, sets), *solver.paper(models), *tested])
@@ -73,8 +72,8 @@ def render(profile: str) -> Path:
             "solver": solver.cited(solved, models),
             "toy": toy.cited(results.computed("toy", plan.at("toy", profile))["toy"]),
             "structure": structure.cited(judged),
-            "transfer": claims.sentences(transfer.found(moved)),
-            "overfitting": claims.sentences(overfitting.judged(fewer)),
+            "transfer": claims.sentences(moved),
+            "overfitting": claims.sentences(fewer),
             "records": records_of(profile),
             "portable": claims.sentences(on_portable(profile)),
             "reliability": claims.sentences(on_reliability()),

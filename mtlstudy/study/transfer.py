@@ -311,9 +311,10 @@ def known(frame: pd.DataFrame) -> Iterator[Claim]:
     yield Claim("transfer_known", "few" if figures["least"] > ALPHA else outcome, figures)
 
 
-def paper(frames: Mapping[str, pd.DataFrame]) -> Iterator[Claim]:
-    """What the paper says: known truths in one sentence, and the pairs of each data set."""
-    for claim in (*known(frames["relatedness"]), *measured(frames["transfer"])):
+def paper(found: Iterable[Claim]) -> Iterator[Claim]:
+    """What the paper says of what was found: known truths in one sentence, and the pairs of each
+    data set."""
+    for claim in found:
         kind = claim.kind.removeprefix("transfer_")
         if kind in ("known", "alone"):
             outcome = "few" if claim.outcome == "few" else "counted"

@@ -4,7 +4,7 @@ Test is opened here alone, once, at the end of a run of a reported seed.
 """
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NotRequired, TypedDict
 
 import torch
@@ -146,17 +146,21 @@ class Selection:
     def confusions(self, split: Split, classes: Mapping[str, list[str]]) -> dict[str, Confusion]:
         """Confusion of every multiclass task of at most `MOST_CLASSES` classes."""
         counted: dict[str, Confusion] = {}
-        for tasks in self.selected():
-            few = [t for t in tasks if t.kind == "multiclass" and t.outputs <= MOST_CLASSES]
-            outputs = predict(self.model, split, [task.name for task in few]) if few else {}
-            for task in few:
-                output = outputs[task.name]
-                output, target = task.labelled(output, split.targets[task.name].to(output.device))
-                K = task.outputs
-                cells = torch.bincount(target * K + output.argmax(-1), minlength=K * K).view(K, K)
-                names = [*classes.get(task.name, []), *map(str, range(K))][:K]
-                counted[task.name] = {"classes": names, "counts": cells.tolist()}
+        for task, output in self.multiclass(split, MOST_CLASSES):
+            output, target = task.labelled(output, split.targets[task.name].to(output.device))
+            K = task.outputs
+            cells = torch.bincount(target * K + output.argmax(-1), minlength=K * K).view(K, K)
+            names = [*classes.get(task.name, []), *map(str, range(K))][:K]
+            counted[task.name] = {"classes": names, "counts": cells.tolist()}
         return counted
+
+    def multiclass(self, split: Split, most: int) -> Iterator[tuple[Task, Tensor]]:
+        """Every multiclass task of at most so many classes, with its output on a split in the state
+        that its group selected."""
+        for tasks in self.selected():
+            few = [t for t in tasks if t.kind == "multiclass" and t.outputs <= most]
+            outputs = predict(self.model, split, [task.name for task in few]) if few else {}
+            yield from ((task, outputs[task.name]) for task in few)
 
     def selected(self) -> Any:
         """Each group's tasks, with the model in the state that the group selected."""

@@ -27,7 +27,12 @@ def main() -> int:
     with ProcessPoolExecutor(chosen.jobs, apart, max_tasks_per_child=1) as pool:
         ended = [pool.submit(run, part, count[part], chosen.seed) for part in parts]
         print(", ".join(f"{part}: {n:,}" for part, n in count.items()), "…", flush=True)
-        for outcome in (one.result() for one in as_completed(ended)):
+        for one in as_completed(ended):
+            if error := one.exception():  # what the others find is recorded all the same
+                print(f"not tried to its end: {error}", flush=True)
+                failed += 1
+                continue
+            outcome = one.result()
             if not chosen.small:
                 record(outcome)
             figures = ", ".join(f"{name} {value}" for name, value in outcome.details.items())

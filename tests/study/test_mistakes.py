@@ -32,6 +32,12 @@ def test_a_run_predicts_again_what_it_predicted() -> None:
         assert cells.tolist() == found["counts"] and cells.sum() > 0
 
 
+def test_a_tagged_word_is_marked_among_its_neighbours() -> None:
+    a, b, c = (f"\u300c{one}\u300d" for one in "abc")
+    assert mistakes.marked(["a", "b", "c", ""]) == [f"{a} b c", f"a {b} c", f"a b {c}", ""]
+    assert mistakes.marked([*"xxxxa"])[-1] == f"x x x {a}" and mistakes.AROUND == 3
+
+
 @pytest.mark.parametrize("data", SIZES)
 def test_kinds_add_up_to_the_mistakes_of_the_runs(data: str, monkeypatch) -> None:
     if not entry("data", data).available():
